@@ -1,0 +1,42 @@
+//! The handle by which everything open under a session is cut (architecture §5.5).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+
+/// Set once, never unset; shared by all requests of one session.
+///
+/// An atomic and a `Notify` rather than `tokio_util`'s token: the hot path asks with one atomic load,
+/// without that token's lock.
+#[derive(Debug, Clone, Default)]
+pub struct Cancellation {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    cancelled: AtomicBool,
+    notify: Arc<Notify>,
+}
+
+impl Cancellation {
+    /// Ends everything that waits on this handle.
+    pub fn cancel(&self) {
+        self.inner.cancelled.store(true, Ordering::SeqCst);
+        self.inner.notify.notify_waiters();
+    }
+
+    /// Whether it has been cancelled: one atomic load.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.inner.cancelled.load(Ordering::SeqCst)
+    }
+
+    /// Resolves at the next [`Cancellation::cancel`]. Create it, *then* ask [`Cancellation::is_cancelled`],
+    /// and no wake-up is lost.
+    #[must_use]
+    pub fn notified(&self) -> OwnedNotified {
+        self.inner.notify.clone().notified_owned()
+    }
+}

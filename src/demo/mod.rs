@@ -1,0 +1,1 @@
+//! The demo customer API: a small video-management service.

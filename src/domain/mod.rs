@@ -1,0 +1,17 @@
+//! The vocabulary: identifiers, people, time, events. No I/O, no async, no other module of the crate.
+//!
+//! Main types: [`Session`] (who a request is made by, as known at one moment), [`Org`], the
+//! identifiers in [`ids`], [`RevokeReason`], [`Event`], [`Clock`].
+
+mod clock;
+mod event;
+mod facts;
+pub mod ids;
+mod secret;
+
+pub use clock::{Clock, Millis, ShiftedClock, SystemClock, rfc3339};
+pub use event::{Event, RevokeReason};
+pub use facts::{
+    Bot, Impersonation, Membership, Org, OrgRole, OrgStatus, OrgUser, PlatformUser, Principal, Session,
+};
+pub use secret::Secret;

@@ -1,0 +1,5 @@
+//! Proofs of identity: keys, tokens, the assertion for the upstream.
+
+pub mod assertion;
+
+pub use assertion::{AssertionFor, Assertions};

@@ -1,0 +1,44 @@
+//! The shared live view of sessions: a trait with two implementations (embedded here, Redis later).
+
+use crate::domain::ids::{ImpersonationId, PlatformUserId, Subject};
+use crate::domain::{Millis, Session};
+use std::sync::Arc;
+
+/// A session's facts with the change number at which they were read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamped {
+    /// The facts.
+    pub session: Arc<Session>,
+    /// Head of the change log, read before the facts.
+    pub as_of: u64,
+}
+
+/// The live store can't be used now. Never an obstacle: SQL has the record.
+#[derive(Debug, thiserror::Error)]
+#[error("the live store can't be reached: {0}")]
+pub struct LiveError(pub String);
+
+/// Live sessions with their facts, expiring with the session.
+///
+/// May lose, resurrect or delay anything: a miss or a stale stamp costs a look-up in SQL, never safety.
+#[async_trait::async_trait]
+pub trait Live: Send + Sync {
+    /// The facts of a session, if they are here and not expired at `now`.
+    async fn get(&self, key: &Subject, now: Millis) -> Result<Option<Stamped>, LiveError>;
+    /// Keeps facts until the session expires. Facts with an older stamp never replace newer ones.
+    async fn put(&self, facts: Stamped) -> Result<(), LiveError>;
+    /// Forgets a session, and refuses facts of it stamped before `as_of`.
+    async fn forget(&self, key: &Subject, as_of: u64) -> Result<(), LiveError>;
+    /// The live impersonations of a platform user.
+    async fn impersonations(&self, user: &PlatformUserId) -> Result<Vec<ImpersonationId>, LiveError>;
+    /// Tells every gateway that the change log has reached `n`.
+    async fn hint(&self, n: u64) -> Result<(), LiveError>;
+    /// The newest hint, to wait on.
+    fn hints(&self) -> tokio::sync::watch::Receiver<u64>;
+}
+
+/// The live store of a single gateway, in its own memory.
+#[derive(Default)]
+pub struct Embedded {
+    _private: (),
+}
