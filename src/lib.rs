@@ -5,6 +5,7 @@ pub mod access;
 pub mod audit;
 pub mod demo;
 pub mod domain;
+pub mod gateway;
 pub mod identity;
 pub mod policy;
 pub mod store;
