@@ -15,7 +15,7 @@ use crate::store::{ChangeRecord, Effect, StoreError, Tx, Value};
 use std::sync::Arc;
 
 /// Name of the role that administers the platform.
-pub(super) const ADMIN_ROLE: &str = "platform-admin";
+pub const ADMIN_ROLE: &str = "platform-admin";
 
 /// Why an account is disabled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -116,4 +116,3 @@ pub(super) fn denied(entry: &mut Entry, denial: &Denial) {
     entry.policies = denial.policies.clone();
     entry.policy_hash = Some(denial.policy_hash.clone());
 }
-

@@ -166,7 +166,7 @@ impl Access {
         now: Millis,
     ) -> Result<Decision, ActError> {
         let snapshot = self.policy.snapshot();
-        let action = snapshot.action("mintImpersonation").ok_or(ActError::NoPermit)?;
+        let action = snapshot.action("startImpersonation").ok_or(ActError::NoPermit)?;
         let context = Context {
             live_impersonations: i64::try_from(live).unwrap_or(i64::MAX),
             reason_length: asked.reason.visible(),

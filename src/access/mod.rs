@@ -25,7 +25,7 @@ mod view;
 pub use caller::{Caller, OneTime, RequestInfo};
 pub use cancellation::Cancellation;
 pub use directory::{ImpersonationRecord, OrgSearch, Paged, PlatformUserRecord};
-pub use disable::{Cause, DisableRequest, Disabled, Enabled};
+pub use disable::{ADMIN_ROLE, Cause, DisableRequest, Disabled, Enabled};
 pub use end::{Ended, EndedAll};
 pub use entries::entry;
 pub use known::{Authenticated, CredentialError, Known};

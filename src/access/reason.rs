@@ -1,8 +1,5 @@
 //! The reason that staff give, and what of it counts.
 
-/// Longer reasons are refused, in code points.
-pub(super) const MAX_REASON: usize = 2_000;
-
 /// A reason as given, trimmed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason(String);

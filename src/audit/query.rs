@@ -26,6 +26,8 @@ pub struct Filter {
     pub actor: Option<String>,
     /// Cedar action.
     pub action: Option<String>,
+    /// Event name.
+    pub event: Option<String>,
     /// Grant.
     pub impersonation_id: Option<String>,
     /// `permit` or `deny`.

@@ -7,9 +7,10 @@ mod clock;
 mod event;
 mod facts;
 pub mod ids;
+pub mod problem;
 mod secret;
 
-pub use clock::{Clock, Millis, ShiftedClock, SystemClock, rfc3339};
+pub use clock::{Clock, Millis, ShiftedClock, SystemClock, parse_rfc3339, rfc3339};
 pub use event::{Event, RevokeReason};
 pub use facts::{
     Bot, Impersonation, Membership, Org, OrgRole, OrgStatus, OrgUser, PlatformUser, Principal, Session,
