@@ -6,6 +6,7 @@
 mod clock;
 mod event;
 mod facts;
+mod format;
 pub mod ids;
 mod secret;
 
@@ -14,4 +15,5 @@ pub use event::{Event, RevokeReason};
 pub use facts::{
     Bot, Impersonation, Membership, Org, OrgRole, OrgStatus, OrgUser, PlatformUser, Principal, Session,
 };
+pub use format::Format;
 pub use secret::Secret;
