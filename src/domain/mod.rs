@@ -6,6 +6,7 @@
 mod clock;
 mod event;
 mod facts;
+mod format;
 pub mod ids;
 pub mod problem;
 mod secret;
@@ -15,4 +16,5 @@ pub use event::{Event, RevokeReason};
 pub use facts::{
     Bot, Impersonation, Membership, Org, OrgRole, OrgStatus, OrgUser, PlatformUser, Principal, Session,
 };
+pub use format::Format;
 pub use secret::Secret;
