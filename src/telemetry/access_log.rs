@@ -121,7 +121,7 @@ impl AccessLog {
         let (queue, lines) = sync_channel(QUEUE);
         let counting = metrics.clone();
         let thread = std::thread::Builder::new().name("access-log".into()).spawn(move || {
-            Sink { output, buffer: Vec::with_capacity(BUFFER), held: 0, metrics: counting }.run(&lines)
+            Sink { output, buffer: Vec::with_capacity(BUFFER), held: 0, metrics: counting }.run(&lines);
         })?;
         let thread = parking_lot::Mutex::new(Some(thread));
         Ok(Self { writer: Some(Arc::new(Writer { queue, metrics, thread })) })
