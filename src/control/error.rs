@@ -97,7 +97,7 @@ fn store(error: &StoreError) -> Answer {
             "AUDIT_UNAVAILABLE",
             "this can't be written to the records and the audit log now; what takes access away is in force on this gateway all the same. Try again later",
         ),
-        StoreError::Conflict(_) | StoreError::Database(_) | StoreError::Corrupt(_) => {
+        StoreError::Open(_) | StoreError::Conflict(_) | StoreError::Database(_) | StoreError::Corrupt(_) => {
             ("STORE_UNAVAILABLE", "the gateway's records can't be used now; try again later")
         }
     };
