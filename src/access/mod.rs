@@ -15,6 +15,7 @@ mod entries;
 mod expiry;
 mod known;
 mod mint;
+mod policy_change;
 mod provision;
 mod reason;
 mod records;
