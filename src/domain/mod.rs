@@ -8,6 +8,7 @@ mod event;
 mod facts;
 pub mod ids;
 mod secret;
+mod text;
 
 pub use clock::{Clock, Millis, ShiftedClock, SystemClock, rfc3339};
 pub use event::{Event, RevokeReason};
@@ -15,3 +16,4 @@ pub use facts::{
     Bot, Impersonation, Membership, Org, OrgRole, OrgStatus, OrgUser, PlatformUser, Principal, Session,
 };
 pub use secret::Secret;
+pub use text::visible_length;
