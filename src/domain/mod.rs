@@ -10,6 +10,7 @@ mod format;
 pub mod ids;
 pub mod problem;
 mod secret;
+mod text;
 
 pub use clock::{Clock, Millis, ShiftedClock, SystemClock, parse_rfc3339, rfc3339};
 pub use event::{Event, RevokeReason};
@@ -18,3 +19,4 @@ pub use facts::{
 };
 pub use format::Format;
 pub use secret::Secret;
+pub use text::visible_length;

@@ -1,0 +1,27 @@
+//! The policies and schemas as delivered, for `drawbridge dev` to lay out in its data folder.
+
+macro_rules! files {
+    ($folder:literal: $($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../", $folder, "/", $name))),)*]
+    };
+}
+
+/// Name and contents of each file of `policies/`, expected decisions included.
+pub const POLICIES: &[(&str, &str)] = files!("policies":
+    "bots.cedar",
+    "concurrency.cedar",
+    "impersonation.cedar",
+    "no-standing-access.cedar",
+    "org-roles.cedar",
+    "platform.cedar",
+    "revocation.cedar",
+    "routes.cedar",
+);
+
+/// The gateway's own schema: every set needs it.
+pub const PLATFORM_SCHEMA: (&str, &str) =
+    ("platform.cedarschema", include_str!("../../schemas/platform.cedarschema"));
+
+/// The schema of the demo customer API.
+pub const DEMO_SCHEMA: (&str, &str) =
+    ("customer-api.cedarschema", include_str!("../../schemas/customer-api.cedarschema"));
