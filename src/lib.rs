@@ -20,6 +20,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod domain;
+pub mod gateway;
 pub mod identity;
 pub mod policy;
 pub mod store;
