@@ -20,7 +20,7 @@ dev: tools
 
 ## test: formatting, lints, links in the documents, all tests; what CI runs
 test: tools fmt clippy docs-links
-	$(CARGO) test --locked --all-targets
+	$(CARGO) test --locked
 
 fmt: rust
 	$(CARGO) fmt --check

@@ -116,12 +116,22 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cli, Exit, run};
-    use clap::CommandFactory;
+    use super::{Cli, Command, Exit, run, token};
+    use clap::{CommandFactory, Parser};
 
     #[test]
     fn the_tree_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_token_is_for_exactly_one() {
+        let args = ["drawbridge", "token", "issue", "--config", "x", "--bot", "ci", "--org", "acme"];
+        let cli = Cli::try_parse_from(args).unwrap();
+        let Command::Token(token::Args { command: token::Command::Issue(issue) }) = cli.command else {
+            panic!("{cli:?}")
+        };
+        assert_eq!((issue.whose.bot.as_deref(), issue.whose.org_user), (Some("ci"), None));
     }
 
     #[test]
@@ -131,6 +141,9 @@ mod tests {
         assert_eq!(exit(&["drawbridge", "check"]), Exit::Usage);
         assert_eq!(exit(&["drawbridge", "dev", "--schema", "x"]), Exit::Usage);
         assert_eq!(exit(&["drawbridge", "dev", "--upstream", "127.0.0.1:9000"]), Exit::Usage);
+        assert_eq!(exit(&["drawbridge", "token", "issue", "--config", "x"]), Exit::Usage);
+        let two = ["drawbridge", "token", "issue", "--config", "x", "--bot", "a", "--org-user", "b"];
+        assert_eq!(exit(&two), Exit::Usage);
         assert_eq!(exit(&["drawbridge", "--version"]), Exit::Ok);
     }
 }

@@ -20,20 +20,13 @@ pub enum Command {
 
 /// Arguments of `token issue`.
 #[derive(Debug, clap::Args)]
-#[group(id = "whose", required = true, multiple = false, args = ["platform_user", "org_user", "bot"])]
 pub struct Issue {
     /// The configuration file of the server
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// For a member of staff: an access token of a new platform session
-    #[arg(long, value_name = "EMAIL|ID")]
-    pub platform_user: Option<String>,
-    /// For a person of a customer: an access token of a new session
-    #[arg(long, value_name = "EMAIL|ID")]
-    pub org_user: Option<String>,
-    /// For a bot: an API token
-    #[arg(long, value_name = "NAME|ID")]
-    pub bot: Option<String>,
+    /// Whose token.
+    #[command(flatten)]
+    pub whose: Whose,
     /// The org, for a person or bot of several
     #[arg(long, value_name = "SLUG|ID", conflicts_with = "platform_user")]
     pub org: Option<String>,
@@ -43,6 +36,21 @@ pub struct Issue {
     /// Who reads the output
     #[arg(long, value_enum, default_value = "human")]
     pub format: FormatArg,
+}
+
+/// Whose token: exactly one of these.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub struct Whose {
+    /// For a member of staff: an access token of a new platform session
+    #[arg(long, value_name = "EMAIL|ID")]
+    pub platform_user: Option<String>,
+    /// For a person of a customer: an access token of a new session
+    #[arg(long, value_name = "EMAIL|ID")]
+    pub org_user: Option<String>,
+    /// For a bot: an API token
+    #[arg(long, value_name = "NAME|ID")]
+    pub bot: Option<String>,
 }
 
 /// Runs the sub-command.
