@@ -16,6 +16,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod demo;

@@ -22,7 +22,7 @@ pub(super) fn check(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
 }
 
 fn fault(message: impl Into<String>, label: impl Into<String>, help: &str, span: Range<usize>) -> Fault {
-    Fault { message: message.into(), label: label.into(), help: Some(help.to_owned()), span }
+    Fault { message: message.into(), label: label.into(), help: Some(help.to_owned()), secret: false, span }
 }
 
 fn listeners(raw: &RawConfig, faults: &mut Vec<Fault>) {
@@ -169,6 +169,7 @@ fn unusable(key: &str, section: &str, path: &Path, why: &str, span: Option<Range
         message: format!("`{key}` in [{section}]: `{}` can't be used", path.display()),
         label: why.to_owned(),
         help,
+        secret: false,
         span: span.unwrap_or(0..0),
     }
 }

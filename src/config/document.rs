@@ -56,11 +56,13 @@ impl<T> Setting<T> {
 pub(super) struct Complaint {
     pub(super) message: String,
     pub(super) help: Option<String>,
+    /// Whether the text may hold a secret, which then isn't shown.
+    pub(super) secret: bool,
 }
 
 impl Complaint {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None }
+        Self { message: message.into(), help: None, secret: false }
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
@@ -79,6 +81,7 @@ impl<'t> Document<'t> {
                 message: format!("not valid TOML: {}", error.message()),
                 label: "here".into(),
                 help: None,
+                secret: false,
                 span: error.span().unwrap_or(text.len()..text.len()),
             })
             .collect();
@@ -103,6 +106,7 @@ impl<'t> Document<'t> {
             message: format!("`{key}` is missing in [{section}]"),
             label: if header.is_some() { "in this section" } else { "the file ends without it" }.into(),
             help: Some(help.to_owned()),
+            secret: false,
             span,
         });
     }
@@ -256,6 +260,10 @@ impl Section<'_, '_> {
     fn find(&mut self, key: &'static str) -> Option<(Found, Range<usize>)> {
         self.document.known.push((self.path, key));
         let value: &Spanned<DeValue<'_>> = self.document.table(self.path)?.get(key)?;
+        if value.span().is_empty() {
+            // The parser's stand-in for what it couldn't read: it has said so itself.
+            return None;
+        }
         Some((Found::of(value.get_ref()), value.span()))
     }
 
@@ -264,6 +272,7 @@ impl Section<'_, '_> {
             message: format!("`{key}` in [{}] has a wrong value", self.path),
             label: complaint.message,
             help: complaint.help,
+            secret: complaint.secret,
             span,
         });
     }
@@ -284,6 +293,7 @@ fn find_unknown(table: &DeTable<'_>, path: &str, known: &[(&str, &str)], faults:
                     message: format!("`{inner}` is a section"),
                     label: format!("this is {}, wanted is a table", Found::of(other).kind()),
                     help: Some(format!("write its keys beneath a line `[{inner}]`")),
+                    secret: false,
                     span: value.span(),
                 }),
             }
@@ -316,7 +326,7 @@ fn unknown(
         (None, Some(name)) => Some(format!("did you mean {name}?")),
         (None, None) => None,
     };
-    Fault { message, label: "not known".into(), help, span }
+    Fault { message, label: "not known".into(), help, secret: false, span }
 }
 
 /// The known name that is most like `given`, if any is.

@@ -13,6 +13,8 @@ pub struct Fault {
     pub label: String,
     /// How to mend it.
     pub help: Option<String>,
+    /// Whether what it is about may hold a secret: it is blanked wherever the file is quoted.
+    pub secret: bool,
     /// Bytes of the file that it is about.
     pub span: Range<usize>,
 }
@@ -45,13 +47,20 @@ impl fmt::Display for Faults {
 impl Faults {
     pub(super) fn new(name: &str, text: &str, mut list: Vec<Fault>) -> Self {
         list.sort_by_key(|fault| (fault.span.start, fault.span.end));
-        Self { name: name.to_owned(), text: text.to_owned(), list }
+        let mut text = text.to_owned();
+        for fault in list.iter().filter(|fault| fault.secret) {
+            if text.get(fault.span.clone()).is_none() {
+                continue;
+            }
+            text.replace_range(fault.span.clone(), &"*".repeat(fault.span.len()));
+        }
+        Self { name: name.to_owned(), text, list }
     }
 
     pub(super) fn unreadable(name: &str, error: &std::io::Error) -> Self {
         let message = format!("the configuration `{name}` can't be read: {error}");
         let help = Some("`--config` names a TOML file; config/drawbridge.toml documents every key".into());
-        Self::new(name, "", vec![Fault { message, label: String::new(), help, span: 0..0 }])
+        Self::new(name, "", vec![Fault { message, label: String::new(), help, secret: false, span: 0..0 }])
     }
 
     pub(super) fn not_text(name: &str, error: &std::string::FromUtf8Error) -> Self {
@@ -61,6 +70,7 @@ impl Faults {
             message: "the file is not UTF-8 text".into(),
             label: "no valid character begins here".into(),
             help: None,
+            secret: false,
             // What replaces the bad bytes is three bytes long.
             span: offset..offset.saturating_add(3).min(text.len()),
         };

@@ -3,6 +3,7 @@
 use super::document::Complaint;
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 /// `http` or `https`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,11 @@ impl Origin {
     }
 
     pub(super) fn parse(text: &str) -> Result<Self, Complaint> {
+        // Before the `@` of a URL stands a user, and maybe a password.
+        Self::read(text).map_err(|complaint| Complaint { secret: text.contains('@'), ..complaint })
+    }
+
+    fn read(text: &str) -> Result<Self, Complaint> {
         let help = "for example `https://api.example.com` or `http://127.0.0.1:9000`";
         let url = url::Url::parse(text).map_err(|e| Complaint::new(format!("not a URL: {e}")).help(help))?;
         let scheme = match url.scheme() {
@@ -78,6 +84,22 @@ impl Origin {
         }
         let port = url.port().unwrap_or(scheme.default_port());
         Ok(Self { scheme, host: host.to_owned(), port })
+    }
+}
+
+/// A text that isn't an [`Origin`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidOrigin(String);
+
+impl FromStr for Origin {
+    type Err = InvalidOrigin;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        Self::parse(text).map_err(|complaint| match complaint.help {
+            Some(help) => InvalidOrigin(format!("{} ({help})", complaint.message)),
+            None => InvalidOrigin(complaint.message),
+        })
     }
 }
 

@@ -108,9 +108,10 @@ pub enum UpstreamHost {
 pub struct Data {
     /// The data folder; one gateway holds it at a time.
     pub dir: PathBuf,
-    /// The key that encrypts keys at rest. `generated`: made on first start if it isn't there, mode 0600.
+    /// The key that encrypts keys at rest.
     pub master_key_file: PathBuf,
-    /// Whether the key's file is the default one, which the gateway makes.
+    /// Whether that is the default file, which the gateway makes on first start (mode 0600). A configured one
+    /// has to be there: making it would hide that the right one wasn't mounted.
     pub master_key_generated: bool,
 }
 

@@ -160,6 +160,15 @@ level = \"info\"
 }
 
 #[test]
+fn what_may_be_a_password_is_not_shown() {
+    for url in ["http://me:hunter2@a", "ftp://me:hunter2@a", "http://me:hunter2@a:99999", "me:hunter2@a/b"] {
+        let faults = faults(&format!("[upstream]\nurl = \"{url}\"\nhots = \"a\"\n"));
+        let shown = format!("{faults} {faults:?} {}", faults.lines().collect::<String>());
+        assert!(shown.contains("hots") && !shown.contains("hunter2"), "{shown}");
+    }
+}
+
+#[test]
 fn unreadable_files_say_why() {
     let dir = folder();
     let missing = super::load(Path::new("nowhere.toml"), dir.path()).unwrap_err();

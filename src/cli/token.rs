@@ -1,0 +1,62 @@
+//! `drawbridge token`: the operator issues tokens on a configured server, until sign-in is there.
+
+use super::{Exit, FormatArg, Printer};
+use std::path::PathBuf;
+
+/// Arguments of `token`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Sub-commands of `token`.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Issue a token and print it, once
+    Issue(Issue),
+}
+
+/// Arguments of `token issue`.
+#[derive(Debug, clap::Args)]
+pub struct Issue {
+    /// The configuration file of the server
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Whose token.
+    #[command(flatten)]
+    pub whose: Whose,
+    /// The org, for a person or bot of several
+    #[arg(long, value_name = "SLUG|ID", conflicts_with = "platform_user")]
+    pub org: Option<String>,
+    /// How long the token lives, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
+    pub ttl: u32,
+    /// Who reads the output
+    #[arg(long, value_enum, default_value = "human")]
+    pub format: FormatArg,
+}
+
+/// Whose token: exactly one of these.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub struct Whose {
+    /// For a member of staff: an access token of a new platform session
+    #[arg(long, value_name = "EMAIL|ID")]
+    pub platform_user: Option<String>,
+    /// For a person of a customer: an access token of a new session
+    #[arg(long, value_name = "EMAIL|ID")]
+    pub org_user: Option<String>,
+    /// For a bot: an API token
+    #[arg(long, value_name = "NAME|ID")]
+    pub bot: Option<String>,
+}
+
+/// Runs the sub-command.
+#[must_use]
+pub fn run(args: Args) -> Exit {
+    let Command::Issue(issue) = args.command;
+    Printer::std().note(format!("token issue isn't there yet ({})", issue.config.display()));
+    Exit::Failed
+}
