@@ -6,7 +6,7 @@ use super::transaction::{ActError, Done};
 use super::{Access, Known, RequestInfo};
 use crate::audit::entry::Stage;
 use crate::audit::query::{self, Filter, Log, Page};
-use crate::audit::writer::write_act;
+use crate::audit::write_act;
 use crate::domain::ids::{OrgId, PlatformUserId};
 use crate::domain::{Event, Millis, Org};
 use crate::policy::Permit;

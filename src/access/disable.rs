@@ -7,7 +7,7 @@ use super::entries::{self, denied, permitted};
 use super::transaction::{ActError, Done, InMemory, work};
 use super::{Access, Known, Reason, RequestInfo, records};
 use crate::audit::entry::{Entry, Stage};
-use crate::audit::writer::write_act;
+use crate::audit::write_act;
 use crate::domain::ids::{PlatformUserId, Subject};
 use crate::domain::{Event, Millis, PlatformUser, Principal, RevokeReason};
 use crate::policy::{Context, Decision, Permit, Question};

@@ -7,7 +7,7 @@ use super::entries::{self, permitted};
 use super::transaction::{ActError, Done, InMemory};
 use super::{Access, Known, RequestInfo};
 use crate::audit::entry::{Entry, Logs, Stage};
-use crate::audit::writer::write_act;
+use crate::audit::write_act;
 use crate::domain::ids::{ImpersonationId, OrgId, PlatformUserId, Subject};
 use crate::domain::{Event, Millis, Principal, RevokeReason};
 use crate::policy::Permit;

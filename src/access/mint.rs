@@ -6,7 +6,7 @@ use super::entries::{self, denied, permitted};
 use super::transaction::{ActError, Done, work};
 use super::{Access, Known, Reason, RequestInfo, records};
 use crate::audit::entry::{ActorType, Entry, Logs, Stage};
-use crate::audit::writer::write_act;
+use crate::audit::write_act;
 use crate::domain::ids::{ImpersonationId, OrgId, PlatformUserId, SessionId};
 use crate::domain::{Event, Millis, OrgRole, Principal, RevokeReason, Secret, Session};
 use crate::identity::ImpersonationGrant;

@@ -4,7 +4,7 @@ use super::Access;
 use super::entries;
 use super::transaction::{ActError, Done};
 use crate::audit::entry::Stage;
-use crate::audit::writer::write_act;
+use crate::audit::write_act;
 use crate::domain::Event;
 use std::sync::Arc;
 

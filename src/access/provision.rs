@@ -6,9 +6,9 @@ use super::Access;
 use super::entries;
 use super::transaction::{ActError, Done};
 use crate::audit::entry::{Entry, Logs, Stage};
-use crate::audit::writer::write_act;
+use crate::audit::write_act;
 use crate::domain::ids::{BotId, OrgId, OrgUserId, PlatformUserId, SessionId, TokenId};
-use crate::domain::{Event, Millis, OrgRole, Secret};
+use crate::domain::{Event, Millis, Org, OrgRole, Secret};
 use crate::identity::{AccessGrant, AccessSubject, ApiToken, TokenError};
 use crate::store::{ChangeRecord, Effect, StoreError, Tx};
 
@@ -103,6 +103,55 @@ impl Access {
             })
         })
         .await
+    }
+
+    /// All orgs, by slug.
+    ///
+    /// # Errors
+    /// [`ActError::Store`].
+    pub async fn all_orgs(&self) -> Result<Vec<Org>, ActError> {
+        let mut tx = self.db.read().await?;
+        let sql = format!("SELECT {} FROM org ORDER BY slug", super::records::ORG_COLUMNS);
+        let rows = tx.rows_dynamic(sql, &[]).await?;
+        Ok(rows.iter().map(super::records::org_of).collect::<Result<_, _>>()?)
+    }
+
+    /// The org with this slug or identifier.
+    ///
+    /// # Errors
+    /// [`ActError::NotFound`].
+    pub async fn find_org(&self, slug_or_id: &str) -> Result<OrgId, ActError> {
+        let mut tx = self.db.read().await?;
+        let sql = "SELECT id FROM org WHERE slug = $1 OR id = $1";
+        let org = found(&mut tx, sql, slug_or_id, |t| OrgId::parse(t).ok()).await?;
+        org.ok_or(ActError::NotFound("org"))
+    }
+
+    /// The bot with this name or identifier, in `org` if it is named.
+    ///
+    /// # Errors
+    /// [`ActError::NotFound`].
+    pub async fn find_bot(&self, name_or_id: &str, org: Option<&str>) -> Result<BotId, ActError> {
+        let org = match org {
+            Some(org) => Some(self.find_org(org).await?),
+            None => None,
+        };
+        let mut tx = self.db.read().await?;
+        let rows = tx
+            .rows(
+                "SELECT DISTINCT b.id FROM bot b JOIN membership m ON m.subject_id = b.id \
+                 WHERE (b.name = $1 OR b.id = $1) AND ($2 = '' OR m.org_id = $2) LIMIT 2",
+                &[name_or_id.into(), org.as_ref().map_or("", |o| o.as_str()).into()],
+            )
+            .await?;
+        match rows.as_slice() {
+            [one] => BotId::parse(one.text(0)?).map_err(|e| StoreError::Corrupt(e.to_string()).into()),
+            [] => Err(ActError::NotFound("bot")),
+            _ => Err(ActError::Invalid {
+                member: "--bot",
+                fault: "names several bots: add `--org`, or give the id",
+            }),
+        }
     }
 
     /// A platform account with this e-mail, made with these roles if there is none.

@@ -5,7 +5,7 @@ use super::entries::{self, permitted};
 use super::transaction::{ActError, Done, InMemory, work};
 use super::{Access, Known, RequestInfo};
 use crate::audit::entry::{Logs, Stage};
-use crate::audit::writer::write_act;
+use crate::audit::write_act;
 use crate::domain::ids::OrgId;
 use crate::domain::{Event, RevokeReason};
 use crate::policy::Permit;

@@ -35,9 +35,9 @@ pub(super) fn router(state: AdminState) -> Router {
 /// 200 while requests are taken; the body says what is in force and what is wrong.
 async fn ready(State(state): State<AdminState>) -> Response {
     let draining = state.draining.load(Ordering::Relaxed);
-    let audit = state.audit.fault();
+    let audit = state.audit.stats();
     let rejected = state.policy.rejected();
-    let ready = !draining && audit.is_none();
+    let ready = !draining && !audit.latched;
     let body = json!({
         "ready": ready,
         "draining": draining,
@@ -47,7 +47,7 @@ async fn ready(State(state): State<AdminState>) -> Response {
         "applied_change": state.access.applied_change(),
         // One gateway holds the data folder: what it knows of changes is never old.
         "view_age_ms": 0,
-        "audit_fault": audit,
+        "audit": { "latched": audit.latched, "queued": audit.queued, "open_intents": audit.open },
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, axum::Json(body)).into_response()
@@ -56,9 +56,11 @@ async fn ready(State(state): State<AdminState>) -> Response {
 async fn metrics(State(state): State<AdminState>) -> Response {
     match state.access.live_impersonations().await {
         Ok(live) => state.metrics.impersonations_live(usize::try_from(live).unwrap_or(0)),
-        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "live impersonations can't be counted"),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "live impersonations can't be counted")
+        }
     }
-    state.metrics.audit_queue(state.audit.queue_depth());
+    state.metrics.audit_queue(state.audit.stats().queued);
     state.metrics.policy_hash(state.policy.snapshot().hash());
     ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], state.metrics.render()).into_response()
 }

@@ -2,22 +2,27 @@
 //! pair of eyes. What is there already stays as it was edited.
 
 use super::error::StartError;
-use crate::config::Tls;
-use crate::policy::{defaults, permissive_schema};
+use crate::config::{Origin, Tls};
+use crate::policy::defaults;
+use crate::policy::schema::permissive;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+/// Stands in every generated schema.
+const GENERATED: &str = "It was generated";
+
 fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> StartError + '_ {
     |source| StartError::File { path: path.to_owned(), source }
 }
 
-/// Policies and schemas. In front of a service that isn't the demo, its schema takes the demo's place.
+/// Policies and schemas. In front of a service that isn't the demo (`upstream`) its schema takes the demo's
+/// place: the one that is given, or a permissive one.
 pub(super) fn write(
     policies: &Path,
     schemas: &Path,
-    any_upstream: bool,
+    upstream: Option<&Origin>,
     schema: Option<&Path>,
 ) -> Result<(), StartError> {
     fs::create_dir_all(policies).map_err(failed(policies))?;
@@ -29,18 +34,24 @@ pub(super) fn write(
     write_new(&schemas.join(name), text)?;
     let (name, text) = defaults::DEMO_SCHEMA;
     let customer = schemas.join(name);
-    match (schema, any_upstream) {
+    let generated = fs::read_to_string(&customer).is_ok_and(|there| there.contains(GENERATED));
+    match (schema, upstream) {
         (Some(given), _) => {
             let text = fs::read_to_string(given).map_err(failed(given))?;
             fs::write(&customer, text).map_err(failed(&customer))
         }
-        (None, true) => fs::write(&customer, permissive_schema()).map_err(failed(&customer)),
-        (None, false) => {
-            // A folder that stood in front of another service before gets the demo's routes back.
-            let generated = fs::read_to_string(&customer).is_ok_and(|there| there == permissive_schema());
-            if generated { fs::write(&customer, text).map_err(failed(&customer)) } else { write_new(&customer, text) }
+        // Routes that somebody has declared for this service since are left alone.
+        (None, Some(origin)) if generated || !customer.exists() || is_demo(&customer) => {
+            fs::write(&customer, permissive(&origin.to_string())).map_err(failed(&customer))
         }
+        // A folder that stood in front of another service before gets the demo's routes back.
+        (None, None) if generated => fs::write(&customer, text).map_err(failed(&customer)),
+        (None, _) => write_new(&customer, text),
     }
+}
+
+fn is_demo(customer: &Path) -> bool {
+    fs::read_to_string(customer).is_ok_and(|there| there == defaults::DEMO_SCHEMA.1)
 }
 
 fn write_new(path: &Path, text: &str) -> Result<(), StartError> {

@@ -42,7 +42,7 @@ pub struct DevOptions {
 }
 
 /// Tokens of the seeded people.
-pub struct DevTokens {
+pub(super) struct DevTokens {
     pub(super) staff: Secret,
     pub(super) staff2: Secret,
     pub(super) owner: Secret,
@@ -93,11 +93,11 @@ async fn dev_start(options: DevOptions) -> Result<(Running, DevReady, Cancellati
         (None, None) => return Err(StartError::Usage("no upstream".to_owned())),
     };
     let (policies, schemas) = (data.join("policies"), data.join("schemas"));
-    bundled::write(&policies, &schemas, options.upstream.is_some(), options.schema.as_deref())?;
+    bundled::write(&policies, &schemas, options.upstream.as_ref(), options.schema.as_deref())?;
 
     // The port is known before the gateway binds it: tokens carry its URL as issuer.
-    let held = hold_port(options.listen)?;
-    let listen = held.1;
+    let held = (options.listen.port() == 0).then(|| hold_port(options.listen)).transpose()?;
+    let listen = held.as_ref().map_or(options.listen, |(_, address)| *address);
     let scheme = if options.tls { "https" } else { "http" };
     let gateway = format!("{scheme}://{listen}");
 
@@ -105,7 +105,8 @@ async fn dev_start(options: DevOptions) -> Result<(Running, DevReady, Cancellati
     config.server.listen = listen;
     config.server.admin_listen = options.admin_listen;
     config.server.public_url = origin(&gateway)?;
-    config.server.hosts = ["localhost", "127.0.0.1", "[::1]"].map(|h| format!("{h}:{}", listen.port())).to_vec();
+    config.server.hosts =
+        ["localhost", "127.0.0.1", "[::1]"].map(|h| format!("{h}:{}", listen.port())).to_vec();
     config.server.tls = options.tls.then(|| bundled::self_signed(&data)).transpose()?;
     config.upstream.url = upstream.clone();
     config.data.dir.clone_from(&data);
@@ -124,7 +125,7 @@ async fn dev_start(options: DevOptions) -> Result<(Running, DevReady, Cancellati
             }
         });
     }
-    let running = start(parts).await?;
+    let running = start(parts, held.is_some()).await?;
     drop(held);
     let ready = DevReady {
         gateway,

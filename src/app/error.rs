@@ -51,6 +51,9 @@ pub enum StartError {
     /// Set-up of the seeded people failed.
     #[error("the demo's people can't be set up")]
     Seed(#[from] crate::access::ActError),
+    /// The gateway's ports or its certificate.
+    #[error(transparent)]
+    Gateway(#[from] crate::gateway::ListenError),
     /// The gate can't be built.
     #[error("the gate can't be started: {0}")]
     Gate(String),

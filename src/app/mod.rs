@@ -12,6 +12,7 @@ mod error;
 mod reload;
 mod run;
 mod serve;
+mod settings;
 mod story;
 
 pub use compose::{Composition, compose, open_access};

@@ -1,14 +1,14 @@
 //! New policy files while traffic flows: put in force whole or refused whole, and written down either way.
 
 use super::compose::Composition;
-use crate::policy::{LoadReport, PolicyEngine, ReloadEvent};
+use crate::policy::{PolicyEngine, ReloadEvent};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Records what became of an edit: process log, metrics, platform log.
 pub(super) async fn report(parts: &Composition, event: ReloadEvent) {
     match &event {
-        ReloadEvent::InForce { hash } => {
+        ReloadEvent::Reloaded(hash) => {
             tracing::info!(policy_hash = %hash, "a new policy set is in force");
             parts.metrics.policy_reload(true);
             parts.metrics.policy_hash(hash);
@@ -19,7 +19,7 @@ pub(super) async fn report(parts: &Composition, event: ReloadEvent) {
         }
     }
     let (hash, faults) = match &event {
-        ReloadEvent::InForce { hash } => (Some(hash.clone()), None),
+        ReloadEvent::Reloaded(hash) => (Some(hash.clone()), None),
         ReloadEvent::Rejected(report) => (None, Some(report.faults.as_slice())),
     };
     if let Err(error) = parts.access.record_policy_reload(hash, faults).await {
@@ -39,7 +39,7 @@ pub(super) async fn now(parts: &Arc<Composition>) {
 fn reload(policy: &PolicyEngine) -> Option<ReloadEvent> {
     match policy.reload() {
         Ok(None) => None,
-        Ok(Some(hash)) => Some(ReloadEvent::InForce { hash }),
+        Ok(Some(hash)) => Some(ReloadEvent::Reloaded(hash)),
         Err(report) => Some(ReloadEvent::Rejected(Arc::new(report))),
     }
 }
@@ -49,9 +49,4 @@ pub(super) async fn follow(parts: Arc<Composition>, mut events: mpsc::UnboundedR
     while let Some(event) = events.recv().await {
         report(&parts, event).await;
     }
-}
-
-/// A report as a start-up error shows it.
-pub(super) fn rendered(report: &LoadReport) -> &str {
-    &report.rendered
 }

@@ -3,10 +3,9 @@
 use super::admin::{self, AdminState};
 use super::compose::Composition;
 use super::error::StartError;
-use super::reload;
+use super::{reload, settings};
 use crate::control::{ControlState, router};
-use crate::gateway::listen::{Gateway, ListenSettings};
-use crate::gateway::{Gate, GateParts};
+use crate::gateway::{Gate, Parts, Running as Gateway, serve};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,11 +25,11 @@ pub struct Running {
     _watcher: Option<crate::policy::Watcher>,
 }
 
-/// Binds the ports and starts everything that runs beside requests.
+/// Binds the ports and starts everything that runs beside requests. `share_ports`: somebody holds the port for us.
 ///
 /// # Errors
 /// [`StartError`] when a port can't be bound or a certificate not be read.
-pub async fn start(parts: Composition) -> Result<Running, StartError> {
+pub async fn start(parts: Composition, share_ports: bool) -> Result<Running, StartError> {
     let parts = Arc::new(parts);
     let background = CancellationToken::new();
     let draining = Arc::new(AtomicBool::new(false));
@@ -44,8 +43,7 @@ pub async fn start(parts: Composition) -> Result<Running, StartError> {
         .map_err(|source| StartError::Listen { address: server.admin_listen, source })?;
 
     let own = router(ControlState { access: parts.access.clone(), keys: parts.keys.clone() });
-    let gate = GateParts {
-        settings: super::compose::gate_settings(&parts.config),
+    let gate = Parts {
         access: parts.access.clone(),
         policy: parts.policy.clone(),
         audit: parts.audit.clone(),
@@ -53,11 +51,11 @@ pub async fn start(parts: Composition) -> Result<Running, StartError> {
         metrics: parts.metrics.clone(),
         access_log: parts.access_log.clone(),
         clock: parts.clock.clone(),
-        control: own,
-        control_runtime: tokio::runtime::Handle::current(),
+        own_routes: own,
+        control: tokio::runtime::Handle::current(),
     };
-    let gateway = Gateway::start(ListenSettings::of(server), Gate::new(gate))
-        .map_err(|source| StartError::Listen { address: server.listen, source })?;
+    let gate = Gate::new(&settings::gate(&parts.config), gate);
+    let gateway = serve(settings::listen(server, share_ports), &gate)?;
 
     let watcher = watch(&parts, &background)?;
     let expiry = parts.access.clone().watch_expiry();
@@ -80,7 +78,7 @@ pub async fn start(parts: Composition) -> Result<Running, StartError> {
             tracing::error!(%error, "the admin listener has stopped");
         }
     });
-    let address = gateway.address();
+    let address = gateway.addresses().first().copied().unwrap_or(server.listen);
     Ok(Running { address, admin, parts, gateway, draining, background, _watcher: watcher })
 }
 
@@ -120,7 +118,7 @@ impl Running {
     /// outcomes are written, and the data folder is let go.
     pub async fn stop(self) {
         self.draining.store(true, Ordering::Relaxed);
-        self.gateway.stop().await;
+        self.gateway.shutdown().await;
         self.background.cancel();
         self.parts.audit.drain().await;
         self.parts.access_log.close();

@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// [`StartError`], before a port is bound or when one can't be.
 pub async fn serve(config: Config) -> Result<(), StartError> {
     let parts: Composition = compose(config).await?;
-    let running = start(parts).await?;
+    let running = start(parts, false).await?;
     tracing::info!(gateway = %running.address, admin = %running.admin, "the gateway is ready");
     until_stopped(running).await;
     Ok(())
@@ -20,11 +20,9 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 
 /// Follows signals.
 pub(super) async fn until_stopped(running: Running) {
-    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-        signal(SignalKind::hangup()),
-    ) else {
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
+    else {
         tracing::error!("signals can't be followed; stopping");
         return running.stop().await;
     };

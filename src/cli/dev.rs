@@ -1,6 +1,7 @@
 //! `drawbridge dev`: everything embedded, with demo data, ready in a second.
 
-use super::{Exit, FormatArg, Printer};
+use super::{Exit, FormatArg, Printer, run_on_runtime};
+use crate::app::{DevOptions, dev};
 use crate::config::Origin;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,12 +22,12 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "upstream")]
     pub schema: Option<PathBuf>,
     /// The data folder: a second run on the same folder goes on where the first was
-    #[arg(long, value_name = "DIR", default_value = ".drawbridge")]
+    #[arg(long, value_name = "DIR", default_value = "data")]
     pub data: PathBuf,
     /// What is printed when ready: commands to paste, or one line of JSON
     #[arg(long, value_enum, default_value = "human")]
     pub format: FormatArg,
-    /// Speak TLS and HTTP/2, with a certificate made for this run
+    /// Speak TLS and HTTP/2, with a certificate made for this machine
     #[arg(long)]
     pub tls: bool,
 }
@@ -34,6 +35,21 @@ pub struct Args {
 /// Runs until told to stop.
 #[must_use]
 pub fn run(args: Args) -> Exit {
-    Printer::std().note(format!("dev isn't there yet ({})", args.listen));
-    Exit::Failed
+    let format = args.format;
+    let options = DevOptions {
+        listen: args.listen,
+        admin_listen: args.admin_listen,
+        upstream: args.upstream,
+        schema: args.schema,
+        data: args.data,
+        tls: args.tls,
+        format: format.into(),
+    };
+    run_on_runtime(dev(options, move |ready| {
+        let mut printer = Printer::std();
+        match format {
+            FormatArg::Human => printer.data(ready.human()),
+            FormatArg::Json => printer.data(ready.json()),
+        }
+    }))
 }

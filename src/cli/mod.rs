@@ -16,10 +16,15 @@ pub mod user;
 
 pub use printer::Printer;
 
+use crate::access::{Access, ActError};
+use crate::app::{StartError, open_access};
+use crate::config::{self, Config};
 use crate::domain::Format;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +95,69 @@ impl From<FormatArg> for Format {
     }
 }
 
+/// Reads a configuration, or says all that is wrong with it.
+fn load_config(file: &Path) -> Result<Config, Exit> {
+    config::load(file, Path::new("")).map_err(|faults| {
+        let mut printer = Printer::std();
+        printer.note(faults.render(printer.look()));
+        Exit::Usage
+    })
+}
+
+/// Prints the identifier of what was set up.
+fn print_id(format: FormatArg, id: &str) {
+    match format {
+        FormatArg::Human => Printer::std().data(id),
+        FormatArg::Json => Printer::std().data(serde_json::json!({ "id": id })),
+    }
+}
+
+/// Runs `work` on a runtime of its own, and says why it failed, with all causes.
+fn run_on_runtime(work: impl Future<Output = Result<(), StartError>>) -> Exit {
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let result = match built {
+        Ok(runtime) => {
+            let result = runtime.block_on(work);
+            // What a handler still waits for must not hold the exit up.
+            runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+            result
+        }
+        Err(error) => {
+            Printer::std().note(format!("error: the runtime can't be started: {error}"));
+            return Exit::Failed;
+        }
+    };
+    let Err(error) = result else { return Exit::Ok };
+    let mut text = format!("error: {error}");
+    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
+    while let Some(inner) = cause {
+        text.push_str(&format!("\n  because: {inner}"));
+        cause = inner.source();
+    }
+    Printer::std().note(text);
+    match error {
+        StartError::Policy(_) | StartError::Usage(_) => Exit::Usage,
+        _ => Exit::Failed,
+    }
+}
+
+/// An operator's command: opens the records of a configured server and runs `work` on them.
+fn operate<F>(config: &Path, work: impl FnOnce(Arc<Access>) -> F) -> Exit
+where
+    F: Future<Output = Result<(), ActError>>,
+{
+    let config = match load_config(config) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    run_on_runtime(async move {
+        let (access, audit) = open_access(&config).await?;
+        let result = work(access).await;
+        audit.drain().await;
+        result.map_err(StartError::from)
+    })
+}
+
 /// Runs the command line `args` (the program's name first).
 #[must_use]
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
@@ -97,7 +165,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     match Cli::try_parse_from(args) {
         Ok(cli) => match cli.command {
             Command::Dev(args) => dev::run(args),
-            Command::Serve(args) => serve::run(args),
+            Command::Serve(args) => serve::run(&args),
             Command::Check(args) => check::run(&args, &mut out),
             Command::Policy(args) => policy::run(args),
             Command::Token(args) => token::run(args),

@@ -1,6 +1,7 @@
 //! `drawbridge org`: the operator sets up customer orgs on a configured server.
 
-use super::{Exit, FormatArg, Printer};
+use super::{Exit, FormatArg, Printer, operate, print_id};
+use crate::access::NewOrg;
 use std::path::PathBuf;
 
 /// Arguments of `org`.
@@ -60,10 +61,27 @@ pub struct List {
 /// Runs the sub-command.
 #[must_use]
 pub fn run(args: Args) -> Exit {
-    let config = match args.command {
-        Command::Add(add) => add.config,
-        Command::List(list) => list.config,
-    };
-    Printer::std().note(format!("org isn't there yet ({})", config.display()));
-    Exit::Failed
+    match args.command {
+        Command::Add(Add { config, name, slug, plan, owner_email, no_support_access, format }) => {
+            operate(&config, move |access| async move {
+                let allow_platform_impersonation = !no_support_access;
+                let new = NewOrg { slug, name, plan, owner_email, allow_platform_impersonation };
+                print_id(format, access.provision_org(new).await?.as_str());
+                Ok(())
+            })
+        }
+        Command::List(List { config, format }) => operate(&config, move |access| async move {
+            for org in access.all_orgs().await? {
+                match format {
+                    FormatArg::Human => {
+                        Printer::std().data(format!("{}  {:<20} {}", org.id, org.slug, org.name))
+                    }
+                    FormatArg::Json => Printer::std().data(serde_json::json!({
+                        "id": org.id, "slug": org.slug, "name": org.name, "status": org.status.as_str(),
+                    })),
+                }
+            }
+            Ok(())
+        }),
+    }
 }

@@ -1,6 +1,7 @@
 //! `drawbridge serve`: the gateway from a configuration file.
 
-use super::{Exit, Printer};
+use super::{Exit, load_config, run_on_runtime};
+use crate::app::serve;
 use std::path::PathBuf;
 
 /// Arguments of `serve`.
@@ -13,7 +14,11 @@ pub struct Args {
 
 /// Runs until told to stop.
 #[must_use]
-pub fn run(args: Args) -> Exit {
-    Printer::std().note(format!("serve isn't there yet ({})", args.config.display()));
-    Exit::Failed
+pub fn run(args: &Args) -> Exit {
+    let config = match load_config(&args.config) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    crate::telemetry::process_log::init(config.log.level, config.log.format);
+    run_on_runtime(serve(config))
 }

@@ -1,6 +1,8 @@
 //! `drawbridge user`: the operator sets up people and bots on a configured server.
 
-use super::{Exit, FormatArg, Printer};
+use super::{Exit, FormatArg, Printer, operate, print_id};
+use crate::access::NewPerson;
+use crate::domain::OrgRole;
 use clap::ValueEnum;
 use std::path::PathBuf;
 
@@ -21,7 +23,7 @@ pub enum Command {
     AddOrgUser(AddOrgUser),
     /// Add a bot to an org
     AddBot(AddBot),
-    /// List members of staff, or the people and bots of an org
+    /// List members of staff
     List(List),
 }
 
@@ -120,23 +122,74 @@ pub struct List {
     /// The configuration file of the server
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Whose people; without it, members of staff
-    #[arg(long, value_name = "SLUG|ID")]
-    pub org: Option<String>,
     /// Who reads the output
     #[arg(long, value_enum, default_value = "human")]
     pub format: FormatArg,
 }
 
+impl PlatformRole {
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+impl From<OrgRoleArg> for OrgRole {
+    fn from(arg: OrgRoleArg) -> Self {
+        match arg {
+            OrgRoleArg::Owner => Self::Owner,
+            OrgRoleArg::Admin => Self::Admin,
+            OrgRoleArg::Operator => Self::Operator,
+            OrgRoleArg::Viewer => Self::Viewer,
+        }
+    }
+}
+
 /// Runs the sub-command.
 #[must_use]
 pub fn run(args: Args) -> Exit {
-    let config = match args.command {
-        Command::AddPlatform(add) => add.config,
-        Command::AddOrgUser(add) => add.config,
-        Command::AddBot(add) => add.config,
-        Command::List(list) => list.config,
-    };
-    Printer::std().note(format!("user isn't there yet ({})", config.display()));
-    Exit::Failed
+    match args.command {
+        Command::AddPlatform(AddPlatform { config, email, display_name, roles, format }) => {
+            operate(&config, move |access| async move {
+                let roles = roles.into_iter().map(PlatformRole::name).collect();
+                let id = access.provision_platform_user(NewPerson { email, display_name }, roles).await?;
+                print_id(format, id.as_str());
+                Ok(())
+            })
+        }
+        Command::AddOrgUser(AddOrgUser { config, org, email, display_name, role, format }) => {
+            operate(&config, move |access| async move {
+                let org = access.find_org(&org).await?;
+                let id =
+                    access.provision_org_user(NewPerson { email, display_name }, org, role.into()).await?;
+                print_id(format, id.as_str());
+                Ok(())
+            })
+        }
+        Command::AddBot(AddBot { config, org, name, role, format }) => {
+            operate(&config, move |access| async move {
+                let org = access.find_org(&org).await?;
+                print_id(format, access.provision_bot(&name, org, role.into()).await?.as_str());
+                Ok(())
+            })
+        }
+        Command::List(List { config, format }) => operate(&config, move |access| async move {
+            let mut after: Option<String> = None;
+            loop {
+                let page = access.platform_users(500, after.as_deref()).await?;
+                for user in &page.items {
+                    let (id, email, roles) = (&user.id, &user.email, user.roles.join(","));
+                    match format {
+                        FormatArg::Human => Printer::std().data(format!("{id}  {email:<32} {roles}")),
+                        FormatArg::Json => Printer::std().data(serde_json::json!({
+                            "id": id, "email": email, "roles": user.roles, "disabled": user.disabled_at.is_some(),
+                        })),
+                    }
+                }
+                match page.next {
+                    Some(next) => after = Some(next),
+                    None => return Ok(()),
+                }
+            }
+        }),
+    }
 }

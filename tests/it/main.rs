@@ -11,4 +11,6 @@
 mod check_command;
 mod config_default;
 mod docs_links;
+mod story;
+mod support;
 mod layering;
