@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod cli;
 pub mod demo;
 pub mod domain;
 pub mod identity;

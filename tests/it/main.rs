@@ -1,2 +1,4 @@
 
+mod policy_files;
 mod policy_slices;
+mod zz_perf;

@@ -131,7 +131,7 @@ pub(super) fn context(
     let name = action.id().unescaped();
     let declared = json.get("").and_then(|ns| ns.get("actions")).and_then(|a| a.get(name));
     let record = declared.and_then(|a| a.get("appliesTo")).and_then(|a| a.get("context"));
-    let mut keys = Keys::default();
+    let (mut keys, mut unknown) = (Keys::default(), false);
     for attribute in record.into_iter().flat_map(|r| record_attributes(json, r)) {
         match Keys::named(attribute) {
             Some(key) => keys = keys.or(key),
