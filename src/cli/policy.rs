@@ -83,7 +83,12 @@ impl PolicyArgs {
     }
 }
 
-fn refused(report: &LoadReport, format: Format, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<Exit> {
+fn refused(
+    report: &LoadReport,
+    format: Format,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<Exit> {
     match format {
         Format::Human => {
             write!(err, "{}", report.rendered)?;
@@ -95,7 +100,12 @@ fn refused(report: &LoadReport, format: Format, out: &mut dyn Write, err: &mut d
     Ok(Exit::Usage)
 }
 
-fn check(engine: &PolicyEngine, format: Format, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<Exit> {
+fn check(
+    engine: &PolicyEngine,
+    format: Format,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<Exit> {
     let snapshot = engine.snapshot();
     let (policies, actions) = (snapshot.policy_count(), snapshot.actions().len());
     match format {

@@ -1,4 +1,2 @@
-
 mod policy_files;
 mod policy_slices;
-mod zz_perf;

@@ -57,7 +57,16 @@ impl Set {
             args: PolicyArgs,
         }
         let (p, s) = (self.path("policies"), self.path("schemas"));
-        let args = ["policy", command, "--policies", p.to_str().unwrap(), "--schemas", s.to_str().unwrap(), "--format", format];
+        let args = [
+            "policy",
+            command,
+            "--policies",
+            p.to_str().unwrap(),
+            "--schemas",
+            s.to_str().unwrap(),
+            "--format",
+            format,
+        ];
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let exit = Cli::try_parse_from(args).unwrap().args.run(&mut out, &mut err).unwrap();
         let text = |bytes| self.shorten(&String::from_utf8(bytes).unwrap());
@@ -139,8 +148,16 @@ action ambiguous in [read] appliesTo { principal: [OrgUser], resource: [Camera],
 #[test]
 fn a_schema_that_asks_for_more_than_is_supplied_is_refused() {
     let set = Set::delivered();
-    set.replace("schemas/platform.cedarschema", "  disabled: Bool,", "  disabled: Bool,\n  department: String,");
-    set.replace("schemas/platform.cedarschema", "entity OrgUser in [OrgRole]", "entity OrgUser in [OrgRole, Org]");
+    set.replace(
+        "schemas/platform.cedarschema",
+        "  disabled: Bool,",
+        "  disabled: Bool,\n  department: String,",
+    );
+    set.replace(
+        "schemas/platform.cedarschema",
+        "entity OrgUser in [OrgRole]",
+        "entity OrgUser in [OrgRole, Org]",
+    );
     insta::assert_snapshot!(set.faults().join("\n"));
 }
 
@@ -150,7 +167,10 @@ fn a_schema_fault_of_cedar_names_its_file() {
     set.replace("schemas/customer-api.cedarschema", "action home in [read]", "action home in [raed]");
     let faults = set.faults();
     assert_eq!(faults.len(), 1, "{faults:#?}");
-    assert!(faults[0].starts_with("schemas/customer-api.cedarschema:") && faults[0].contains("raed"), "{faults:#?}");
+    assert!(
+        faults[0].starts_with("schemas/customer-api.cedarschema:") && faults[0].contains("raed"),
+        "{faults:#?}"
+    );
 }
 
 #[test]
@@ -169,7 +189,10 @@ fn check_says_where_and_what_to_do() {
     let set = Set::delivered();
     let (exit, out, _) = set.cli("check", "human");
     assert_eq!(exit, Exit::Ok, "{out}");
-    set.write("policies/zz.cedar", "@id(\"typo\")\npermit (\n  principal is Bot,\n  action in Action::\"writes\",\n  resource\n);\n");
+    set.write(
+        "policies/zz.cedar",
+        "@id(\"typo\")\npermit (\n  principal is Bot,\n  action in Action::\"writes\",\n  resource\n);\n",
+    );
     let (exit, out, err) = set.cli("check", "human");
     assert_eq!((exit, out.as_str()), (Exit::Usage, ""));
     insta::assert_snapshot!(err);
@@ -267,7 +290,9 @@ fn edits_come_into_force_or_are_refused_within_a_second() {
     let ReloadEvent::Reloaded(hash) = next() else { panic!("refused") };
     assert_eq!(hash, first);
     drop(watcher);
-    assert!(told.recv_timeout(Duration::from_secs(10)).is_err_and(|e| e == mpsc::RecvTimeoutError::Disconnected));
+    assert!(
+        told.recv_timeout(Duration::from_secs(10)).is_err_and(|e| e == mpsc::RecvTimeoutError::Disconnected)
+    );
 }
 
 #[test]

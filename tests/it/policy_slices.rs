@@ -1,9 +1,7 @@
 //! Slices against the yardstick: whatever is asked, [`Snapshot::decide`] and evaluating every policy give
 //! the same decision, the same deciding policies and the same errors.
 
-use drawbridge::domain::ids::{
-    BotId, ImpersonationId, OrgId, OrgUserId, PlatformUserId, SessionId, TokenId,
-};
+use drawbridge::domain::ids::{BotId, ImpersonationId, OrgId, OrgUserId, PlatformUserId, SessionId, TokenId};
 use drawbridge::domain::{
     Bot, Impersonation, Membership, Org, OrgRole, OrgStatus, OrgUser, PlatformUser, Principal, RevokeReason,
     Session,
@@ -154,11 +152,17 @@ fn session(random: &mut Random) -> Session {
         id: PlatformUserId::parse(&format!("pu_{}", random.below(3))).unwrap(),
         email: String::new(),
         display_name: String::new(),
-        roles: ["sre", "platform-admin"].iter().filter(|_| random.one_in(2)).map(|r| (*r).to_owned()).collect(),
+        roles: ["sre", "platform-admin"]
+            .iter()
+            .filter(|_| random.one_in(2))
+            .map(|r| (*r).to_owned())
+            .collect(),
         disabled: random.one_in(8),
     };
     let memberships = |random: &mut Random| -> Vec<Membership> {
-        (0..random.below(3)).map(|_| Membership { org: org(random), role: random.pick(&OrgRole::ALL) }).collect()
+        (0..random.below(3))
+            .map(|_| Membership { org: org(random), role: random.pick(&OrgRole::ALL) })
+            .collect()
     };
     let principal = match random.below(4) {
         0 => Principal::PlatformUser(staff(random)),
@@ -211,7 +215,12 @@ fn orgs(random: &mut Random) -> Vec<Org> {
         .into()
 }
 
-fn ask(snapshot: &Snapshot, random: &mut Random, known: &mut [(Option<Session>, PreparedSlot)], orgs: &[Org]) -> String {
+fn ask(
+    snapshot: &Snapshot,
+    random: &mut Random,
+    known: &mut [(Option<Session>, PreparedSlot)],
+    orgs: &[Org],
+) -> String {
     // Few actions and orgs most of the time, so that what is prepared is used again and again.
     let action = if random.one_in(3) {
         &snapshot.actions()[random.below(snapshot.actions().len())]
@@ -221,7 +230,10 @@ fn ask(snapshot: &Snapshot, random: &mut Random, known: &mut [(Option<Session>, 
     };
     let context = Context {
         now: i64::try_from(random.below(1_500)).unwrap(),
-        source_address: random.pick(&["10.1.2.3", "192.0.2.1", "::ffff:10.0.0.1", "2001:db8::1"].map(|a| a.parse::<IpAddr>().unwrap())),
+        source_address: random.pick(
+            &["10.1.2.3", "192.0.2.1", "::ffff:10.0.0.1", "2001:db8::1"]
+                .map(|a| a.parse::<IpAddr>().unwrap()),
+        ),
         method: random.pick(&["GET", "POST"]),
         path: random.pick(&["/x", "/y"]),
         session_age: i64::try_from(random.below(100)).unwrap() - 20,
@@ -281,7 +293,8 @@ fn slices_and_the_full_set_agree() {
                     let mut random = Random(seed.wrapping_add(set));
                     let engine = engine(&random_policies(&mut random, 40, set % 2 == 0));
                     let snapshot = engine.snapshot();
-                    let mut known: Vec<_> = (0..30).map(|_| (Some(session(&mut random)), PreparedSlot::default())).collect();
+                    let mut known: Vec<_> =
+                        (0..30).map(|_| (Some(session(&mut random)), PreparedSlot::default())).collect();
                     known.push((None, PreparedSlot::default()));
                     let mut orgs = self::orgs(&mut random);
                     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
@@ -303,7 +316,9 @@ fn slices_and_the_full_set_agree() {
     });
     println!("{seen:#?}");
     if count >= 10_000 {
-        for answer in ["permit", "POLICY_ERROR", "POLICY_DENIED", "RANDOM", "PLATFORM_ACCESS_DENIED", "ORG_MISMATCH"] {
+        for answer in
+            ["permit", "POLICY_ERROR", "POLICY_DENIED", "RANDOM", "PLATFORM_ACCESS_DENIED", "ORG_MISMATCH"]
+        {
             assert!(seen.get(answer).is_some_and(|n| *n * 1_000 >= count), "too few {answer}: {seen:#?}");
         }
     }

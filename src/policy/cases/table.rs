@@ -52,13 +52,14 @@ pub struct Cell {
 /// Asks every question of the table, with ordinary facts: live sessions, open orgs, support access on.
 #[must_use]
 pub fn table(snapshot: &Snapshot) -> Table {
-    let cell = |action: &str, who: &str, org: &str| match world::ask(snapshot, who, action, org, &With::default()) {
-        Ok(decision) => Cell {
-            decision: answer(&decision).to_owned(),
-            by: policies(&decision).iter().map(ToString::to_string).collect(),
-        },
-        Err(unknown) => Cell { decision: unknown, by: Vec::new() },
-    };
+    let cell =
+        |action: &str, who: &str, org: &str| match world::ask(snapshot, who, action, org, &With::default()) {
+            Ok(decision) => Cell {
+                decision: answer(&decision).to_owned(),
+                by: policies(&decision).iter().map(ToString::to_string).collect(),
+            },
+            Err(unknown) => Cell { decision: unknown, by: Vec::new() },
+        };
     let row = |action: &str| Row {
         action: action.to_owned(),
         cells: COLUMNS.iter().map(|(_, who, org)| cell(action, who, org)).collect(),

@@ -148,7 +148,11 @@ fn staff(role: &str, with: &With) -> Result<PlatformUser, String> {
 }
 
 fn member(who: &str, with: &With) -> Result<Principal, String> {
-    let unknown = || format!("nobody is called `{who}`; there are stranger, staff, platform-admin, impersonation, viewer, operator, admin, owner, bot:viewer …, each with @acme or @globex");
+    let unknown = || {
+        format!(
+            "nobody is called `{who}`; there are stranger, staff, platform-admin, impersonation, viewer, operator, admin, owner, bot:viewer …, each with @acme or @globex"
+        )
+    };
     let said = |e: crate::domain::ids::InvalidId| e.to_string();
     let (bot, rest) = match who.strip_prefix("bot:") {
         Some(rest) => (true, rest),
