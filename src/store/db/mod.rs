@@ -140,9 +140,12 @@ impl Db {
         self.inner.reserve.as_ref().is_some_and(reserve::Reserve::is_spent)
     }
 
-    /// Takes the reserve's room again if the disk has that much; whether it is held now.
+    /// Takes the reserve's room again if the disk has twice as much; whether it is held now.
     #[must_use]
     pub fn refill_reserve(&self) -> bool {
+        if self.inner.max_pages.is_some() {
+            return !self.reserve_is_spent();
+        }
         self.inner.reserve.as_ref().is_none_or(reserve::Reserve::refill)
     }
 

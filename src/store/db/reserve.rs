@@ -22,7 +22,7 @@ impl Reserve {
     /// Takes the room if there is that much; without it the reserve counts as spent.
     pub(super) fn open(folder: &Path) -> Self {
         let reserve = Self { path: folder.join("reserve"), held: AtomicBool::new(false) };
-        if !reserve.refill() {
+        if !reserve.take() {
             tracing::warn!(folder = %folder.display(), "the disk has no room for the reserve of 8 MiB");
         }
         reserve
@@ -43,8 +43,21 @@ impl Reserve {
         true
     }
 
-    /// Takes the room again if there is that much; whether it is held now.
+    /// Takes the room again if there is twice as much, so that what was just given back to a revocation isn't
+    /// taken from it; whether it is held now.
     pub(super) fn refill(&self) -> bool {
+        if self.is_spent() && self.room() >= 2 * SIZE {
+            return self.take();
+        }
+        !self.is_spent()
+    }
+
+    fn room(&self) -> u64 {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        rustix::fs::statvfs(folder).map_or(0, |fs| fs.f_bavail.saturating_mul(fs.f_frsize))
+    }
+
+    fn take(&self) -> bool {
         if self.is_spent() {
             match self.allocate() {
                 Ok(()) => self.held.store(true, Ordering::SeqCst),
