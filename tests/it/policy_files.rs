@@ -2,7 +2,7 @@
 //! folders come into force or are refused.
 
 use clap::Parser;
-use drawbridge::cli::{Exit, policy::PolicyArgs};
+use drawbridge::cli::{Exit, policy};
 use drawbridge::policy::{PolicyEngine, PolicyFolders, ReloadEvent, defaults, schema};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -54,7 +54,7 @@ impl Set {
         #[derive(Parser)]
         struct Cli {
             #[command(flatten)]
-            args: PolicyArgs,
+            args: policy::Args,
         }
         let (p, s) = (self.path("policies"), self.path("schemas"));
         let args = [
