@@ -9,7 +9,8 @@ use super::host::PublicHosts;
 use super::hygiene::{Fate, fate};
 use super::path::{BadPath, canonical};
 use super::refusal::Refusal;
-use super::settings::{GateSettings, Limits, Network, StripCredentials};
+use super::settings::{GateSettings, Limits, StripCredentials};
+use crate::config::Network;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use std::net::IpAddr;
 

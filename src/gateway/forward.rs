@@ -9,6 +9,7 @@ use crate::domain::{Millis, Principal};
 use crate::identity::{AssertionFor, Assertions};
 use crate::policy::Permit;
 use http::{HeaderValue, header};
+use pingora::ErrorType::InternalError;
 use pingora::Result;
 use pingora::http::RequestHeader;
 
@@ -91,6 +92,8 @@ pub(super) fn dress(
             request: ctx.is_impersonated().then_some(bound),
             now,
         });
+        let assertion = assertion
+            .map_err(|e| pingora::Error::because(InternalError, "the assertion can't be signed", e))?;
         request.insert_header("x-drawbridge-assertion", assertion.as_ref())?;
     }
     Ok(())

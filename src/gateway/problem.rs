@@ -5,12 +5,13 @@
 
 use super::context::Context;
 use super::refusal::Refusal;
+use crate::domain::ids::RequestId;
+use crate::domain::problem::{PROBLEM_JSON, Problem, challenge};
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
-use serde::Serialize;
 use std::time::Duration;
 
 /// At most this much of an unread body is read for the sake of the connection.
@@ -18,59 +19,33 @@ const DRAIN_BYTES: usize = 1024 * 1024;
 /// At most this long.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
-/// The members of a problem document.
-#[derive(Serialize)]
-struct Document<'a> {
-    r#type: String,
-    title: String,
-    status: u16,
-    detail: &'a str,
-    code: &'a str,
-    request_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revoke_reason: Option<&'static str>,
-}
-
 /// The document of a refusal.
-#[must_use]
-pub(super) fn document(refusal: &Refusal, request_id: &str) -> Bytes {
-    let code = refusal.code.as_str();
-    let document = Document {
-        r#type: format!("urn:drawbridge:code:{code}"),
-        title: title(code),
+fn document(refusal: &Refusal, request_id: &RequestId) -> Bytes {
+    let problem = Problem {
         status: refusal.status,
+        code: refusal.code.as_str(),
         detail: &refusal.detail,
-        code,
         request_id,
-        revoke_reason: refusal.revoke_reason.map(crate::domain::RevokeReason::as_str),
+        revoke_reason: refusal.revoke_reason,
+        member: None,
     };
-    serde_json::to_vec(&document).map_or_else(|_| Bytes::from_static(b"{}"), Bytes::from)
-}
-
-/// `IMPERSONATION_LIMIT` → `Impersonation limit`.
-fn title(code: &str) -> String {
-    let mut title = String::with_capacity(code.len());
-    for (i, c) in code.chars().enumerate() {
-        title.push(match c {
-            '_' => ' ',
-            c if i == 0 => c.to_ascii_uppercase(),
-            c => c.to_ascii_lowercase(),
-        });
-    }
-    title
+    Bytes::from(problem.body())
 }
 
 /// The head of a refusal, but for its length.
 fn head(refusal: &Refusal, ctx: &Context) -> Result<ResponseHeader> {
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::FORBIDDEN);
     let mut head = ResponseHeader::build_no_case(status, Some(8))?;
-    head.insert_header(header::CONTENT_TYPE, "application/problem+json")?;
+    head.insert_header(header::CONTENT_TYPE, PROBLEM_JSON)?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;
     if let Some(id) = &ctx.request_id_value {
         head.insert_header("x-request-id", id.clone())?;
     }
     if refusal.status == 401 {
-        head.insert_header(header::WWW_AUTHENTICATE, challenge(refusal.credential_given))?;
+        head.insert_header(
+            header::WWW_AUTHENTICATE,
+            challenge(refusal.code.as_str(), refusal.credential_given),
+        )?;
     }
     if let Some(allow) = &refusal.allow {
         head.insert_header(header::ALLOW, allow.as_str())?;
@@ -79,15 +54,6 @@ fn head(refusal: &Refusal, ctx: &Context) -> Result<ResponseHeader> {
         head.insert_header(header::RETRY_AFTER, seconds.to_string())?;
     }
     Ok(head)
-}
-
-/// RFC 6750 §3: no error code for a request without a credential.
-fn challenge(credential_given: bool) -> &'static str {
-    if credential_given {
-        "Bearer realm=\"drawbridge\", error=\"invalid_token\""
-    } else {
-        "Bearer realm=\"drawbridge\""
-    }
 }
 
 /// Answers with a refusal.
@@ -100,7 +66,7 @@ pub(super) async fn answer(session: &mut Session, ctx: &mut Context, refusal: &R
 }
 
 async fn write(session: &mut Session, ctx: &mut Context, refusal: &Refusal) -> Result<()> {
-    let body = document(refusal, ctx.request_id.as_str());
+    let body = document(refusal, &ctx.request_id);
     let mut head = head(refusal, ctx)?;
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
     let bodiless = ctx.method == Method::HEAD;
@@ -157,44 +123,4 @@ async fn drained(session: &mut Session) -> bool {
         }
     };
     tokio::time::timeout(DRAIN_TIME, all).await.unwrap_or(false)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{challenge, document, title};
-    use crate::domain::RevokeReason;
-    use crate::gateway::refusal::Refusal;
-
-    #[test]
-    fn a_document_has_the_members_of_rfc_9457() {
-        let refusal = Refusal {
-            revoke_reason: Some(RevokeReason::EndedByCustomer),
-            ..Refusal::own(401, "IMPERSONATION_REVOKED", "it \"ended\"\r\n")
-        };
-        let text = document(&refusal, "req_1");
-        let value: serde_json::Value = serde_json::from_slice(&text).unwrap();
-        assert_eq!(
-            value,
-            serde_json::json!({
-                "type": "urn:drawbridge:code:IMPERSONATION_REVOKED",
-                "title": "Impersonation revoked",
-                "status": 401,
-                "detail": "it \"ended\"\r\n",
-                "code": "IMPERSONATION_REVOKED",
-                "request_id": "req_1",
-                "revoke_reason": "ended_by_customer",
-            })
-        );
-        let plain: serde_json::Value =
-            serde_json::from_slice(&document(&Refusal::unauthenticated(), "req_1")).unwrap();
-        assert!(plain.get("revoke_reason").is_none());
-    }
-
-    #[test]
-    fn titles_and_challenges() {
-        assert_eq!(title("BAD_PATH"), "Bad path");
-        assert_eq!(title(""), "");
-        assert!(!challenge(false).contains("error"));
-        assert!(challenge(true).contains("error=\"invalid_token\""));
-    }
 }

@@ -1,4 +1,4 @@
-//! One question, one decision.
+//! One question, one decision: the words of it. How it is found is in `snapshot` and `judge`.
 
 use super::snapshot::Action;
 use crate::domain::ids::OrgId;
@@ -54,11 +54,7 @@ pub struct Context<'a> {
     pub active_admins: i64,
 }
 
-/// Entities prebuilt for one session, refreshed by the policy module when the snapshot or the org changes.
-#[derive(Default)]
-pub struct PreparedSlot {
-    _private: (),
-}
+pub use super::prepared::PreparedSlot;
 
 /// What must be written down about a decision, from the `@audit` annotation of the deciding policies.
 /// When several decide, the greatest counts.
@@ -85,6 +81,15 @@ pub struct Permit {
 }
 
 impl Permit {
+    pub(super) fn new(
+        action: Arc<str>,
+        org: Option<OrgId>,
+        policies: Arc<[Arc<str>]>,
+        duty: Duty,
+        policy_hash: Arc<str>,
+    ) -> Self {
+        Self { action, org, policies, duty, policy_hash }
+    }
     /// The Cedar action that may be done.
     #[must_use]
     pub fn action(&self) -> &Arc<str> {

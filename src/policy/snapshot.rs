@@ -1,17 +1,20 @@
 //! One immutable policy set: schema, routes, policies, slices.
 
+use super::context;
 use super::decide::{Decision, Question};
-use std::path::PathBuf;
+use super::entities;
+use super::judge::{Case, Findings};
+use super::prepared::{Asked, Base, Ready};
+use super::routes::{Found, Routes};
+use super::schema::{Declared, ResourceKind, Schemas};
+use super::slice::Index;
+use cedar_policy::{Authorizer, Entities, PolicySet, Request};
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Why a set of files can't be put in force: every fault with file, line, column and help.
-#[derive(Debug)]
-pub struct LoadReport {
-    /// Rendered for people (miette, no colour), one block a fault.
-    pub rendered: String,
-    /// One line a fault, `file:line:column: message`.
-    pub faults: Vec<String>,
-}
+pub use super::engine::{PolicyEngine, PolicyFolders};
+pub use super::fault::LoadReport;
 
 /// A declared action.
 #[derive(Debug)]
@@ -55,71 +58,193 @@ pub enum Routed<'a> {
     },
 }
 
-/// See the module.
+/// One immutable set: the route table, the policies, everything precomputed. See the module.
 pub struct Snapshot {
-    _private: (),
+    /// Unlike that of any other snapshot of the process: what was prepared for another is void.
+    generation: u64,
+    hash: Arc<str>,
+    actions: Vec<Action>,
+    /// What the schema says of each action, in the same order.
+    declared: Vec<Declared>,
+    by_name: HashMap<Arc<str>, usize>,
+    undeclared: usize,
+    routes: Routes,
+    index: Index,
+    /// All policies with their scopes: the yardstick.
+    everything: PolicySet,
+    warnings: Vec<String>,
+    authorizer: Authorizer,
 }
 
 impl Snapshot {
+    /// `None` if the stand-in `undeclared` is missing (the schema check demands it).
+    pub(super) fn new(hash: Arc<str>, schemas: Schemas, index: Index, warnings: Vec<String>) -> Option<Self> {
+        static GENERATIONS: AtomicU64 = AtomicU64::new(0);
+        let actions: Vec<Action> = schemas.actions.iter().enumerate().map(Action::of).collect();
+        let by_name: HashMap<_, _> = actions.iter().map(|a| (a.name.clone(), a.index)).collect();
+        Some(Self {
+            generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
+            hash,
+            undeclared: *by_name.get("undeclared")?,
+            actions,
+            declared: schemas.actions,
+            by_name,
+            routes: schemas.routes,
+            everything: index.everything(),
+            index,
+            warnings,
+            authorizer: Authorizer::new(),
+        })
+    }
+
     /// SHA-256 over file names and contents, hexadecimal.
     #[must_use]
     pub fn hash(&self) -> &Arc<str> {
-        unimplemented!()
+        &self.hash
     }
+
     /// Looks up a method and a canonical path (raw bytes of the request line, without query).
     #[must_use]
-    pub fn route<'a>(&'a self, _method: &str, _path: &'a str) -> Routed<'a> {
-        unimplemented!()
+    pub fn route<'a>(&'a self, method: &str, path: &'a str) -> Routed<'a> {
+        match self.routes.find(method, path) {
+            Found::Action { index, org, resource_id } => match self.actions.get(index) {
+                Some(action) => Routed::Declared { action, org, resource_id },
+                None => Routed::Undeclared { action: self.undeclared() },
+            },
+            Found::Allow(allow) => Routed::MethodNotAllowed { allow, action: self.undeclared() },
+            Found::Nothing => Routed::Undeclared { action: self.undeclared() },
+        }
     }
+
+    #[expect(clippy::indexing_slicing, reason = "the position was found in this very table when it was made")]
+    fn undeclared(&self) -> &Action {
+        &self.actions[self.undeclared]
+    }
+
     /// The action with this Cedar id.
     #[must_use]
-    pub fn action(&self, _name: &str) -> Option<&Action> {
-        unimplemented!()
+    pub fn action(&self, name: &str) -> Option<&Action> {
+        self.actions.get(*self.by_name.get(name)?)
     }
+
+    /// Every action that can be asked for, by name.
+    #[must_use]
+    pub fn actions(&self) -> &[Action] {
+        &self.actions
+    }
+
+    /// How many policies the set has.
+    #[must_use]
+    pub fn policy_count(&self) -> usize {
+        self.index.len()
+    }
+
+    /// What Cedar finds odd, but not wrong, one line each.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
     /// Decides. Never fails: what can't be evaluated is denied (`POLICY_ERROR`, 500).
     /// For an action decided by its handler, the gate passes [`Snapshot::action`]`("call")`.
     #[must_use]
-    pub fn decide(&self, _question: &Question<'_>) -> Decision {
-        unimplemented!()
+    pub fn decide(&self, question: &Question<'_>) -> Decision {
+        let Some(asked) = self.asked(question) else { return self.case(question, false, true).broken() };
+        let ask = |ready: &Ready| {
+            let case = self.case(question, asked.action.served_here, ready.applies);
+            match ready.findings(asked, question.context) {
+                Some(found) => case.verdict(&found),
+                None => case.broken(),
+            }
+        };
+        let decision = match question.prepared {
+            Some(slot) => slot.with(asked, ask),
+            None => Ready::build(asked).map(|ready| ask(&ready)),
+        };
+        decision.unwrap_or_else(|| self.case(question, asked.action.served_here, true).broken())
     }
-}
 
-/// The snapshot in force and where it came from.
-pub struct PolicyEngine {
-    _private: (),
-}
-
-/// The folders that a policy set is read from.
-#[derive(Debug, Clone)]
-pub struct PolicyFolders {
-    /// `*.cedar`, `*.cases.toml`.
-    pub policies: PathBuf,
-    /// `*.cedarschema`.
-    pub schemas: PathBuf,
-}
-
-impl PolicyEngine {
-    /// Loads a set, or says all that is wrong with it.
-    ///
-    /// # Errors
-    /// [`LoadReport`] with every fault.
-    pub fn load(_folders: PolicyFolders) -> Result<Self, LoadReport> {
-        unimplemented!()
-    }
-    /// The set in force. Take it once a request.
-    pub fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
-        unimplemented!()
-    }
-    /// Reads the folders again. `Ok(None)`: nothing changed. On an error the old set stays in force.
-    ///
-    /// # Errors
-    /// [`LoadReport`] with every fault.
-    pub fn reload(&self) -> Result<Option<Arc<str>>, LoadReport> {
-        unimplemented!()
-    }
-    /// What was wrong with the newest files, if they were refused (for `/readyz`).
+    /// Decides by evaluating every policy of the set with everything that is known: slow, and by
+    /// definition right. [`Snapshot::decide`] always gives the same (a property test holds it to that).
     #[must_use]
-    pub fn rejected(&self) -> Option<Arc<LoadReport>> {
-        unimplemented!()
+    pub fn decide_with_every_policy(&self, question: &Question<'_>) -> Decision {
+        let Some(asked) = self.asked(question) else { return self.case(question, false, true).broken() };
+        let broken = || self.case(question, asked.action.served_here, true).broken();
+        let Some(mut base) = Base::build(asked) else { return broken() };
+        base.entities.push(entities::action(&asked.action.uid, &asked.action.groups));
+        let applies = asked.action.principals.contains(&base.principal.kind);
+        let response = || {
+            let context = context::build(question.context, asked.action.context)?;
+            let action = asked.action.uid.clone();
+            let request = Request::new(base.principal.uid, action, base.resource, context, None).ok()?;
+            let entities = Entities::from_entities(base.entities, None).ok()?;
+            Some(self.authorizer.is_authorized(&request, &self.everything, &entities))
+        };
+        match response() {
+            Some(response) => {
+                let found = Findings::of(&response, &self.index);
+                self.case(question, asked.action.served_here, applies).verdict(&found)
+            }
+            None => broken(),
+        }
+    }
+
+    /// The question in this snapshot's own terms. An action of another snapshot is looked up by name.
+    fn asked<'a>(&'a self, question: &Question<'a>) -> Option<Asked<'a>> {
+        let own = self.actions.get(question.action.index).filter(|a| a.name == question.action.name);
+        let position = match own {
+            Some(action) => action.index,
+            None => *self.by_name.get(&question.action.name)?,
+        };
+        let action = self.declared.get(position)?;
+        let org = match action.resource {
+            ResourceKind::Platform => None,
+            ResourceKind::Org | ResourceKind::OfOrg => question.org,
+        };
+        Some(Asked {
+            generation: self.generation,
+            index: &self.index,
+            authorizer: &self.authorizer,
+            position,
+            action,
+            session: question.session,
+            org,
+            resource_id: question.resource_id,
+        })
+    }
+
+    fn case<'a>(&'a self, question: &Question<'a>, served_here: bool, applies: bool) -> Case<'a> {
+        Case {
+            index: &self.index,
+            action: &question.action.name,
+            served_here,
+            applies,
+            session: question.session,
+            org: question.org.map(|o| &o.id),
+            policy_hash: &self.hash,
+        }
+    }
+}
+
+impl Action {
+    fn of((index, declared): (usize, &Declared)) -> Self {
+        Self {
+            index,
+            name: declared.name.clone(),
+            served_here: declared.served_here,
+            decided_by_handler: declared.decided_by_handler,
+            needs_org: declared.resource != ResourceKind::Platform,
+            open_to_strangers: declared.principals.contains(&entities::TYPES.anonymous),
+        }
+    }
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("hash", &self.hash)
+            .field("actions", &self.actions.len())
+            .field("policies", &self.index.len())
+            .finish_non_exhaustive()
     }
 }
