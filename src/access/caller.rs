@@ -1,10 +1,9 @@
 //! What a handler of the gateway's own API is given about the request: who called, and the permit.
 
 use super::Known;
-use crate::domain::Millis;
-use crate::domain::Org;
 use crate::domain::ids::RequestId;
-use crate::policy::Permit;
+use crate::domain::{Millis, Org, Session};
+use crate::policy::{Context, Permit};
 use parking_lot::Mutex;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,6 +25,28 @@ pub struct RequestInfo {
     pub source_address: IpAddr,
     /// `User-Agent`, at most 512 bytes of it.
     pub user_agent: Option<String>,
+}
+
+impl RequestInfo {
+    /// The context of a decision about this request at `now`; what only handlers know is zero.
+    #[must_use]
+    pub fn context(&self, now: Millis, session: &Session) -> Context<'_> {
+        Context {
+            now,
+            source_address: self.source_address,
+            method: &self.method,
+            path: &self.path,
+            session_age: (now - session.started_at).max(0) / 1000,
+            live_impersonations: 0,
+            reason_length: 0,
+            has_ticket: false,
+            cause: "",
+            acknowledged: false,
+            target_is_self: false,
+            target_is_admin: false,
+            active_admins: 0,
+        }
+    }
 }
 
 /// A value that can be taken once, however often its handle is cloned.

@@ -33,6 +33,12 @@ impl Cancellation {
         self.inner.cancelled.load(Ordering::SeqCst)
     }
 
+    /// How many hold this handle.
+    #[must_use]
+    pub(super) fn holders(&self) -> usize {
+        Arc::strong_count(&self.inner)
+    }
+
     /// Resolves at the next [`Cancellation::cancel`]. Create it, *then* ask [`Cancellation::is_cancelled`],
     /// and no wake-up is lost.
     #[must_use]

@@ -20,6 +20,20 @@ pub enum Stage {
     Use,
 }
 
+impl Stage {
+    /// The name in the logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Intent => "intent",
+            Self::Outcome => "outcome",
+            Self::Refused => "refused",
+            Self::Act => "act",
+            Self::Use => "use",
+        }
+    }
+}
+
 /// Who acted, as the customer may know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ActorType {
@@ -33,6 +47,20 @@ pub enum ActorType {
     Bot,
     /// `system`
     System,
+}
+
+impl ActorType {
+    /// The name in the logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PlatformAdminImpersonating => "platform_admin_impersonating",
+            Self::PlatformUser => "platform_user",
+            Self::OrgUser => "org_user",
+            Self::Bot => "bot",
+            Self::System => "system",
+        }
+    }
 }
 
 /// One thing that happened.

@@ -1,8 +1,19 @@
 //! The two logs: what an entry is, how it is written durably, how it is read.
+//!
+//! [`entry::Entry`] tells what happened; `line` makes of it the line that the org may read and the line that the
+//! platform may read; `rows` puts both into the tables; [`AuditWriter`] does so for many requests in one
+//! transaction; [`query`] reads. What is recorded when is decided elsewhere (`@audit` on the policies).
 
 pub mod entry;
+mod json;
+mod line;
 pub mod query;
+mod rows;
 pub mod writer;
 
-pub use entry::{ActorType, Entry, Outcome, Stage};
-pub use writer::{AuditError, AuditWriter, IntentError, OpenIntent};
+pub use entry::{ActorType, Entry, Logs, Outcome, Stage};
+pub use rows::write_act;
+pub use writer::{AuditError, AuditStats, AuditWriter, IntentError, OpenIntent};
+
+#[cfg(test)]
+pub(crate) mod fixtures;

@@ -1,8 +1,17 @@
 //! Reading a log: filter, page, newest first, one merged item for each request.
+//!
+//! An item stands where its first entry stands: the outcome of a request joins the item of its intent and moves
+//! nothing, so that a page begun stays what it was while the log grows.
 
 use crate::domain::Millis;
-use crate::domain::ids::OrgId;
-use crate::store::{StoreError, Tx};
+use crate::domain::ids::{OrgId, PlatformUserId};
+use crate::store::{Row, StoreError, Tx, Value};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::collections::HashMap;
+
+/// Items on one page, at most.
+pub const MAX_LIMIT: usize = 500;
 
 /// Which log, through whose eyes.
 #[derive(Debug, Clone)]
@@ -11,8 +20,8 @@ pub enum Log {
     Org(OrgId),
     /// The platform's.
     Platform,
-    /// The platform's, own entries only.
-    PlatformOf(crate::domain::ids::PlatformUserId),
+    /// The platform's, own entries only: what this platform user did, and what concerns their grants.
+    PlatformOf(PlatformUserId),
 }
 
 /// What to show.
@@ -22,7 +31,9 @@ pub struct Filter {
     pub from: Option<Millis>,
     /// Not after.
     pub to: Option<Millis>,
-    /// Actor id.
+    /// Name of the event.
+    pub event: Option<String>,
+    /// Actor id, as this log tells it.
     pub actor: Option<String>,
     /// Cedar action.
     pub action: Option<String>,
@@ -32,11 +43,12 @@ pub struct Filter {
     pub decision: Option<String>,
     /// Request.
     pub request_id: Option<String>,
-    /// Ticket (platform log only).
+    /// Ticket (platform log only: an org's log knows none, so nothing there matches).
     pub ticket_ref: Option<String>,
 }
 
 /// One page: items as they are answered, and where the next begins.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Page {
     /// Newest first.
     pub items: Vec<serde_json::Value>,
@@ -44,13 +56,162 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-/// Reads one page; `limit` 1 to 500. A cursor that isn't one gives `None`.
-pub async fn page(
-    _tx: &mut Tx,
-    _log: &Log,
-    _filter: &Filter,
-    _limit: usize,
-    _cursor: Option<&str>,
-) -> Result<Option<Page>, StoreError> {
-    unimplemented!()
+impl Log {
+    const fn table(&self) -> &'static str {
+        match self {
+            Self::Org(_) => "org_audit",
+            Self::Platform | Self::PlatformOf(_) => "platform_audit",
+        }
+    }
+
+    /// Whether an item of this log may be looked up without saying which org's.
+    const fn org(&self) -> Option<&OrgId> {
+        match self {
+            Self::Org(org) => Some(org),
+            Self::Platform | Self::PlatformOf(_) => None,
+        }
+    }
 }
+
+/// A condition, and the values that stand in it.
+#[derive(Default)]
+struct Conditions {
+    text: String,
+    args: Vec<Value>,
+}
+
+impl Conditions {
+    /// Adds `condition`, in which `?` stands for `value` wherever it is.
+    fn and(&mut self, condition: &str, value: impl Into<Value>) {
+        self.args.push(value.into());
+        self.text.push_str(" AND ");
+        self.text.push_str(&condition.replace('?', &format!("${}", self.args.len())));
+    }
+
+    fn and_if(&mut self, condition: &str, value: Option<impl Into<Value>>) {
+        if let Some(value) = value {
+            self.and(condition, value);
+        }
+    }
+}
+
+/// Reads one page; `limit` 1 to 500 (others are brought into that range). A cursor that isn't one of this log's gives `None`.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn page(
+    tx: &mut Tx,
+    log: &Log,
+    filter: &Filter,
+    limit: usize,
+    cursor: Option<&str>,
+) -> Result<Option<Page>, StoreError> {
+    let before = match cursor.map(|c| position(log, c)) {
+        Some(None) => return Ok(None),
+        Some(position) => position,
+        None => None,
+    };
+    let limit = limit.clamp(1, MAX_LIMIT);
+    let mut conditions = Conditions::default();
+    match log {
+        Log::Org(_) if filter.ticket_ref.is_some() => {
+            return Ok(Some(Page { items: Vec::new(), next: None }));
+        }
+        Log::Org(org) => conditions.and("org_id = ?", org.as_str()),
+        Log::Platform => {}
+        Log::PlatformOf(user) => conditions.and("(platform_user_id = ? OR actor = ?)", user.as_str()),
+    }
+    conditions.and_if("n < ?", before);
+    conditions.and_if("time >= ?", filter.from);
+    conditions.and_if("time <= ?", filter.to);
+    for (condition, value) in [
+        ("event = ?", &filter.event),
+        ("actor = ?", &filter.actor),
+        ("action = ?", &filter.action),
+        ("impersonation_id = ?", &filter.impersonation_id),
+        ("decision = ?", &filter.decision),
+        ("request_id = ?", &filter.request_id),
+        ("ticket_ref = ?", &filter.ticket_ref),
+    ] {
+        conditions.and_if(condition, value.as_deref());
+    }
+    let Conditions { text, mut args } = conditions;
+    args.push(Value::Int(i64::try_from(limit).unwrap_or(i64::MAX) + 1));
+    let text = format!(
+        "SELECT n, stage, request_id, body FROM {} WHERE stage <> 'outcome'{text} ORDER BY n DESC LIMIT ${}",
+        log.table(),
+        args.len()
+    );
+    let mut rows = tx.rows_dynamic(text, &args).await?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let outcomes = outcomes(tx, log, &rows).await?;
+    let items = rows.iter().map(|row| item(row, &outcomes)).collect::<Result<_, _>>()?;
+    let next = match rows.last() {
+        Some(last) if more => Some(URL_SAFE_NO_PAD.encode(format!("{}:{}", log.table(), last.int(0)?))),
+        _ => None,
+    };
+    Ok(Some(Page { items, next }))
+}
+
+/// The position that a cursor of this log's stands for.
+fn position(log: &Log, cursor: &str) -> Option<i64> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+    let text = std::str::from_utf8(&bytes).ok()?;
+    let n = text.strip_prefix(log.table())?.strip_prefix(':')?;
+    n.parse().ok().filter(|n| *n > 0)
+}
+
+/// The outcomes of those of `rows` that are intents, by request.
+async fn outcomes(tx: &mut Tx, log: &Log, rows: &[Row]) -> Result<HashMap<String, String>, StoreError> {
+    let mut args: Vec<Value> = Vec::new();
+    for row in rows {
+        if row.text(1)? == "intent" {
+            args.push(row.text(2)?.into());
+        }
+    }
+    if args.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let list: Vec<String> = (1..=args.len()).map(|n| format!("${n}")).collect();
+    let org = match log.org() {
+        Some(org) => {
+            args.push(org.as_str().into());
+            format!(" AND org_id = ${}", args.len())
+        }
+        None => String::new(),
+    };
+    let text = format!(
+        "SELECT request_id, body FROM {} WHERE request_id IN ({}) AND stage = 'outcome'{org}",
+        log.table(),
+        list.join(", ")
+    );
+    let mut outcomes = HashMap::with_capacity(rows.len());
+    for row in tx.rows_dynamic(text, &args).await? {
+        outcomes.insert(row.text(0)?.to_owned(), row.text(1)?.to_owned());
+    }
+    Ok(outcomes)
+}
+
+/// What an outcome tells that its item then tells.
+const OUTCOME: [&str; 7] = ["status", "outcome", "bytes_in", "bytes_out", "latency_ms", "attempts", "cut_by"];
+
+fn item(row: &Row, outcomes: &HashMap<String, String>) -> Result<serde_json::Value, StoreError> {
+    let parse = |text: &str| {
+        serde_json::from_str::<serde_json::Value>(text)
+            .map_err(|e| StoreError::Corrupt(format!("audit entry: {e}")))
+    };
+    let mut item = parse(row.text(3)?)?;
+    if row.text(1)? == "intent"
+        && let Some(outcome) = outcomes.get(row.text(2)?)
+        && let (Some(item), Some(outcome)) = (item.as_object_mut(), parse(outcome)?.as_object_mut())
+    {
+        for key in OUTCOME {
+            item.insert(key.to_owned(), outcome.remove(key).unwrap_or_default());
+        }
+    }
+    Ok(item)
+}
+
+#[cfg(test)]
+mod tests;

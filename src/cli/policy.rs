@@ -1,16 +1,16 @@
 //! `drawbridge policy …`: checks policy files and runs their expected decisions.
 
-use super::Exit;
+use super::{Exit, FormatArg};
 use crate::policy::cases::{self, CasesError, Outcome, Table};
 use crate::policy::{LoadReport, PolicyEngine, PolicyFolders};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::Subcommand;
 use serde_json::json;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 /// Work with policy files, without a gateway.
-#[derive(Debug, Args)]
-pub struct PolicyArgs {
+#[derive(Debug, clap::Args)]
+pub struct Args {
     #[command(subcommand)]
     command: PolicyCommand,
 }
@@ -28,7 +28,7 @@ enum PolicyCommand {
     Test(SetArgs),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct SetArgs {
     /// Folder of the policies (`*.cedar`, `*.cases.toml`).
     #[arg(long, value_name = "DIR", default_value = "policies")]
@@ -37,16 +37,8 @@ struct SetArgs {
     #[arg(long, value_name = "DIR", default_value = "schemas")]
     schemas: PathBuf,
     /// How to print.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Human,
-    /// One JSON object on one line.
-    Json,
+    #[arg(long, value_enum, default_value = "human")]
+    format: FormatArg,
 }
 
 const CASES_HELP: &str = r#"A case, in a file *.cases.toml beside the policies:
@@ -64,7 +56,14 @@ const CASES_HELP: &str = r#"A case, in a file *.cases.toml beside the policies:
   by = ["impersonation-ceiling"]  # exactly the deciding policies
   audit = "dual"                  # optional: none, use, control, dual"#;
 
-impl PolicyArgs {
+/// Runs the sub-command on the process's own stdout and stderr.
+#[must_use]
+pub fn run(args: Args) -> Exit {
+    // A reader that went away (`| head`) is no error of ours; the exit code can't say more.
+    args.run(&mut io::stdout().lock(), &mut io::stderr().lock()).unwrap_or(Exit::Failed)
+}
+
+impl Args {
     /// Runs the command: data to `out`, faults to `err`.
     ///
     /// # Errors
@@ -85,37 +84,37 @@ impl PolicyArgs {
 
 fn refused(
     report: &LoadReport,
-    format: Format,
+    format: FormatArg,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<Exit> {
     match format {
-        Format::Human => {
+        FormatArg::Human => {
             write!(err, "{}", report.rendered)?;
             let n = report.faults.len();
             writeln!(err, "{n} fault{}: these files can't be put in force", plural(n))?;
         }
-        Format::Json => writeln!(out, "{}", json!({ "ok": false, "faults": report.faults }))?,
+        FormatArg::Json => writeln!(out, "{}", json!({ "ok": false, "faults": report.faults }))?,
     }
     Ok(Exit::Usage)
 }
 
 fn check(
     engine: &PolicyEngine,
-    format: Format,
+    format: FormatArg,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<Exit> {
     let snapshot = engine.snapshot();
     let (policies, actions) = (snapshot.policy_count(), snapshot.actions().len());
     match format {
-        Format::Human => {
+        FormatArg::Human => {
             for warning in snapshot.warnings() {
                 writeln!(err, "note: {warning}")?;
             }
             writeln!(out, "ok: {policies} policies, {actions} actions, hash {}", snapshot.hash())?;
         }
-        Format::Json => writeln!(
+        FormatArg::Json => writeln!(
             out,
             "{}",
             json!({
@@ -142,20 +141,20 @@ fn test(engine: &PolicyEngine, set: &SetArgs, out: &mut dyn Write, err: &mut dyn
 fn tested(
     outcome: &Outcome,
     table: &Table,
-    format: Format,
+    format: FormatArg,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<Exit> {
     let failed = outcome.failures.len();
     match format {
-        Format::Human => {
+        FormatArg::Human => {
             writeln!(out, "{table}")?;
             for failure in &outcome.failures {
                 writeln!(err, "{failure}")?;
             }
             writeln!(out, "{} decisions expected, {failed} different", outcome.asked)?;
         }
-        Format::Json => writeln!(
+        FormatArg::Json => writeln!(
             out,
             "{}",
             json!({ "ok": failed == 0, "asked": outcome.asked, "failures": outcome.failures, "table": table })
@@ -166,13 +165,13 @@ fn tested(
 
 fn unreadable(
     error: &CasesError,
-    format: Format,
+    format: FormatArg,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<Exit> {
     match format {
-        Format::Human => writeln!(err, "{error}")?,
-        Format::Json => writeln!(out, "{}", json!({ "ok": false, "faults": [error.to_string()] }))?,
+        FormatArg::Human => writeln!(err, "{error}")?,
+        FormatArg::Json => writeln!(out, "{}", json!({ "ok": false, "faults": [error.to_string()] }))?,
     }
     Ok(Exit::Usage)
 }

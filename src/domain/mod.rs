@@ -6,14 +6,17 @@
 mod clock;
 mod event;
 mod facts;
+mod format;
 pub mod ids;
+pub mod problem;
 mod secret;
 mod text;
 
-pub use clock::{Clock, Millis, ShiftedClock, SystemClock, rfc3339};
+pub use clock::{Clock, Millis, ShiftedClock, SystemClock, parse_rfc3339, rfc3339};
 pub use event::{Event, RevokeReason};
 pub use facts::{
     Bot, Impersonation, Membership, Org, OrgRole, OrgStatus, OrgUser, PlatformUser, Principal, Session,
 };
+pub use format::Format;
 pub use secret::Secret;
 pub use text::visible_length;

@@ -1,8 +1,12 @@
 //! The change log: whatever a gateway may cache changes only together with a record here (architecture §5.2).
+//!
+//! Numbers come from one head row, so their order is the order of commits, without gaps. Each record's hash
+//! covers the one before, so that a log which was put back to an earlier state and then went on is noticed.
 
-use super::db::{StoreError, Tx};
-use crate::domain::RevokeReason;
+use super::db::{Row, StoreError, Tx, Value};
 use crate::domain::ids::Subject;
+use crate::domain::{Millis, RevokeReason};
+use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
 /// What a change does to those under its subjects.
@@ -24,12 +28,154 @@ pub struct ChangeRecord {
     pub subjects: Vec<Subject>,
 }
 
+/// A record in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Its number, from 1 without gaps.
+    pub n: u64,
+    /// The record.
+    pub record: ChangeRecord,
+    /// Hash of the record before; empty for the first.
+    pub prev: String,
+    /// Hash of this record, over its content and `prev`.
+    pub tip: String,
+    /// When, by the database's clock.
+    pub time: Millis,
+}
+
+impl Change {
+    /// Whether the record is the one that was written after the one whose hash is `prev`.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when the record can't be written out again.
+    pub fn follows(&self, prev: &str) -> Result<bool, StoreError> {
+        let (effect, subjects) = content(&self.record)?;
+        Ok(self.prev == prev && self.tip == hash(prev, self.n, self.time, &effect, &subjects))
+    }
+}
+
 /// The number of the newest change that this transaction can see. Read it before the rows that are stamped with it.
-pub async fn head(_tx: &mut Tx) -> Result<u64, StoreError> {
-    unimplemented!()
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn head(tx: &mut Tx) -> Result<u64, StoreError> {
+    let row = tx.row("SELECT n FROM change_head WHERE id = 1", &[]).await?;
+    number(row.ok_or_else(no_head)?.int(0)?)
 }
 
 /// Appends `record` under the head row's lock, which must be the last lock that the transaction takes. Gives its number.
-pub async fn append(_tx: &mut Tx, _record: &ChangeRecord) -> Result<u64, StoreError> {
-    unimplemented!()
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn append(tx: &mut Tx, record: &ChangeRecord) -> Result<u64, StoreError> {
+    let (effect, subjects) = content(record)?;
+    let row = tx
+        .row("UPDATE change_head SET n = n + 1 WHERE id = 1 RETURNING n, tip, {now}", &[])
+        .await?
+        .ok_or_else(no_head)?;
+    let (n, prev, time) = (row.int(0)?, row.text(1)?, row.int(2)?);
+    let tip = hash(prev, number(n)?, time, &effect, &subjects);
+    tx.execute(
+        "INSERT INTO change_log (n, effect, subjects, prev, tip, time) VALUES ($1, $2, $3, $4, $5, $6)",
+        &[n.into(), effect.into(), subjects.into(), prev.into(), tip.as_str().into(), time.into()],
+    )
+    .await?;
+    tx.execute("UPDATE change_head SET tip = $1 WHERE id = 1", &[tip.into()]).await?;
+    number(n)
+}
+
+/// The records after number `n`, oldest first, at most `limit`.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn since(tx: &mut Tx, n: u64, limit: usize) -> Result<Vec<Change>, StoreError> {
+    let bound = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
+    let rows = tx
+        .rows(
+            "SELECT n, effect, subjects, prev, tip, time FROM change_log WHERE n > $1 ORDER BY n LIMIT $2",
+            &[bound(n), bound(limit as u64)],
+        )
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+fn read(row: &Row) -> Result<Change, StoreError> {
+    let corrupt = |e: serde_json::Error| StoreError::Corrupt(format!("change record: {e}"));
+    Ok(Change {
+        n: number(row.int(0)?)?,
+        record: ChangeRecord {
+            effect: serde_json::from_str(row.text(1)?).map_err(corrupt)?,
+            subjects: serde_json::from_str(row.text(2)?).map_err(corrupt)?,
+        },
+        prev: row.text(3)?.to_owned(),
+        tip: row.text(4)?.to_owned(),
+        time: row.int(5)?,
+    })
+}
+
+fn content(record: &ChangeRecord) -> Result<(String, String), StoreError> {
+    let text = |e: serde_json::Error| StoreError::Corrupt(format!("change record: {e}"));
+    Ok((
+        serde_json::to_string(&record.effect).map_err(text)?,
+        serde_json::to_string(&record.subjects).map_err(text)?,
+    ))
+}
+
+/// SHA-256 over lines, none of which can hold a line feed (hexadecimal, numbers, JSON).
+fn hash(prev: &str, n: u64, time: Millis, effect: &str, subjects: &str) -> String {
+    let content = format!("drawbridge change v1\n{prev}\n{n}\n{time}\n{effect}\n{subjects}\n");
+    hex::encode(digest(&SHA256, content.as_bytes()))
+}
+
+fn number(n: i64) -> Result<u64, StoreError> {
+    u64::try_from(n).map_err(|_| StoreError::Corrupt(format!("change number {n}")))
+}
+
+fn no_head() -> StoreError {
+    StoreError::Corrupt("the change log has no head".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::OrgId;
+    use crate::store::{Db, DbOptions};
+
+    fn record(effect: Effect, org: &str) -> ChangeRecord {
+        ChangeRecord { effect, subjects: vec![OrgId::parse(org).unwrap().subject()] }
+    }
+
+    #[tokio::test]
+    async fn numbers_have_no_gaps_and_hashes_make_a_chain() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::open(DbOptions::new(folder.path())).await.unwrap();
+        for n in 1..=5 {
+            let mut tx = db.write().await.unwrap();
+            let effect = if n % 2 == 0 { Effect::Changed } else { Effect::Ended(Some(RevokeReason::Logout)) };
+            assert_eq!(append(&mut tx, &record(effect, "org_a")).await.unwrap(), n);
+            // Rolled back: its number is given again.
+            if n == 3 {
+                drop(tx);
+                let mut tx = db.write().await.unwrap();
+                assert_eq!(append(&mut tx, &record(Effect::Ended(None), "org_b")).await.unwrap(), 3);
+                tx.commit().await.unwrap();
+            } else {
+                tx.commit().await.unwrap();
+            }
+        }
+        let mut tx = db.read().await.unwrap();
+        assert_eq!(head(&mut tx).await.unwrap(), 5);
+        let log = since(&mut tx, 0, 100).await.unwrap();
+        assert_eq!(log.iter().map(|c| c.n).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        assert_eq!(log[2].record, record(Effect::Ended(None), "org_b"));
+        let mut prev = String::new();
+        for change in &log {
+            assert!(change.follows(&prev).unwrap(), "record {}", change.n);
+            prev.clone_from(&change.tip);
+        }
+        let mut forged = log[3].clone();
+        forged.record.subjects.clear();
+        assert!(!forged.follows(&log[2].tip).unwrap());
+        assert_eq!(since(&mut tx, 3, 1).await.unwrap(), log[3..4]);
+    }
 }

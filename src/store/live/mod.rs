@@ -1,4 +1,12 @@
-//! The shared live view of sessions: a trait with two implementations (embedded here, Redis later).
+//! The shared live view of sessions: a trait with two implementations (embedded here, Redis later), and the
+//! contract that both keep.
+
+mod embedded;
+
+#[cfg(test)]
+pub(crate) mod contract;
+
+pub use embedded::Embedded;
 
 use crate::domain::ids::{ImpersonationId, PlatformUserId, Subject};
 use crate::domain::{Millis, Session};
@@ -29,16 +37,10 @@ pub trait Live: Send + Sync {
     async fn put(&self, facts: Stamped) -> Result<(), LiveError>;
     /// Forgets a session, and refuses facts of it stamped before `as_of`.
     async fn forget(&self, key: &Subject, as_of: u64) -> Result<(), LiveError>;
-    /// The live impersonations of a platform user.
+    /// The live impersonations of a platform user, by id.
     async fn impersonations(&self, user: &PlatformUserId) -> Result<Vec<ImpersonationId>, LiveError>;
     /// Tells every gateway that the change log has reached `n`.
     async fn hint(&self, n: u64) -> Result<(), LiveError>;
     /// The newest hint, to wait on.
     fn hints(&self) -> tokio::sync::watch::Receiver<u64>;
-}
-
-/// The live store of a single gateway, in its own memory.
-#[derive(Default)]
-pub struct Embedded {
-    _private: (),
 }

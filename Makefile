@@ -1,0 +1,82 @@
+# Everything a contributor runs. Each target checks for what it needs, installs what is missing, and says so.
+# Needed from the start: make, Rust (see `rust-version` in Cargo.toml) and a C compiler.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help dev test fmt clippy docs-links lint deny bench clean tools cmake rust
+
+CARGO ?= cargo
+ARGS ?=
+
+## help: this list
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## dev: run everything on this machine, with demo data (more arguments: make dev ARGS="--tls")
+dev: tools
+	@echo "make: building drawbridge (the first build takes some minutes)" >&2
+	@$(CARGO) build --locked --bin drawbridge
+	@exec $(CARGO) run --quiet --locked --bin drawbridge -- dev $(ARGS)
+
+## test: formatting, lints, links in the documents, all tests; what CI runs
+test: tools fmt clippy docs-links
+	$(CARGO) test --locked
+
+fmt: rust
+	$(CARGO) fmt --check
+
+clippy: tools
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+# A test of its own, run first because a broken link shows in seconds where the whole suite takes minutes.
+docs-links: tools
+	$(CARGO) test --locked --test it docs_links::
+
+## lint: formatting, lints, and licences, bans, sources and advisories of all dependencies
+lint: tools fmt clippy deny
+
+deny: rust
+	@if ! $(CARGO) deny --version >/dev/null 2>&1; then \
+		echo "make: cargo-deny is missing; building it (some minutes, once)" >&2; \
+		$(CARGO) install --locked cargo-deny; \
+	fi
+	$(CARGO) deny --locked check licenses bans sources
+	@if $(CARGO) deny --locked fetch db >/dev/null 2>&1; then \
+		echo "$(CARGO) deny check advisories"; \
+		$(CARGO) deny --locked check advisories; \
+	else \
+		echo "make: SKIPPED: cargo deny check advisories (its database can't be reached from here)" >&2; \
+	fi
+
+## bench: CPU per request, with and without the gate, side by side
+bench: tools
+	$(CARGO) bench --locked $(ARGS)
+
+## clean: forget what was built and the data of `make dev`
+clean:
+	$(CARGO) clean
+	rm -rf .drawbridge
+
+tools: rust cmake
+
+rust:
+	@command -v $(CARGO) >/dev/null 2>&1 || { \
+		echo "make: cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null 2>&1 || { \
+		echo "make: a C compiler is missing: on Debian, apt-get install gcc libc6-dev" >&2; exit 1; }
+	@for component in fmt clippy; do \
+		$(CARGO) $$component --version >/dev/null 2>&1 && continue; \
+		[ $$component = fmt ] && name=rustfmt || name=$$component; \
+		echo "make: cargo $$component is missing; running rustup component add $$name" >&2; \
+		rustup component add $$name || exit 1; \
+	done
+
+# A dependency of the proxy library compiles C with it; without it the build dies after minutes.
+cmake:
+	@command -v cmake >/dev/null 2>&1 && exit 0; \
+	command -v apt-get >/dev/null 2>&1 || { \
+		echo "make: cmake is missing: install it with your package manager" >&2; exit 1; }; \
+	if [ "$$(id -u)" -eq 0 ]; then sudo=; else sudo=sudo; fi; \
+	echo "make: cmake is missing; running $${sudo:+$$sudo }apt-get install cmake" >&2; \
+	$$sudo apt-get update -qq && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends cmake >&2

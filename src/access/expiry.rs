@@ -1,0 +1,75 @@
+//! Time being over: what is open is cut in memory, and each expired grant is ended in the records, with
+//! its entry, soon after (never lazily by the next request).
+
+use super::Access;
+use super::end::{LiveGrants, end_grants};
+use super::entries;
+use super::transaction::{ActError, Done};
+use crate::audit::entry::Stage;
+use crate::domain::ids::ImpersonationId;
+use crate::domain::{Event, RevokeReason};
+use crate::store::StoreError;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How late an expiry may be noticed.
+const TICK: Duration = Duration::from_millis(250);
+/// Grants ended in one transaction.
+const BATCH: i64 = 100;
+
+impl Access {
+    /// Runs until the task is dropped.
+    pub async fn watch_expiry(self: Arc<Self>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            self.view.expire(self.clock.now());
+            if let Err(error) = self.end_expired().await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "expired impersonations can't be recorded yet"
+                );
+            }
+        }
+    }
+
+    /// Ends the impersonations whose time is over; how many.
+    ///
+    /// # Errors
+    /// [`ActError::Store`]; they are refused all the same.
+    pub async fn end_expired(&self) -> Result<usize, ActError> {
+        let due = {
+            let mut tx = self.db.read().await?;
+            let rows = tx
+                .rows(
+                    "SELECT id FROM impersonation WHERE ended_at IS NULL AND expires_at <= {now} ORDER BY id LIMIT $1",
+                    &[BATCH.into()],
+                )
+                .await?;
+            rows.iter()
+                .map(|row| {
+                    ImpersonationId::parse(row.text(0)?).map_err(|e| StoreError::Corrupt(e.to_string()))
+                })
+                .collect::<Result<Vec<_>, _>>()?
+        };
+        if due.is_empty() {
+            return Ok(0);
+        }
+        let template = entries::system(Event::ImpersonationEnded, Stage::Act, self.clock.now());
+        self.act(move |tx| {
+            let (due, template) = (due.clone(), template.clone());
+            Box::pin(async move {
+                let (mut ended, mut changes) = (0, Vec::new());
+                for id in due {
+                    let (all, change) =
+                        end_grants(tx, &LiveGrants::One(id), RevokeReason::Expired, &template).await?;
+                    ended += all.len();
+                    changes.extend(change);
+                }
+                Ok(Done { value: ended, changes })
+            })
+        })
+        .await
+    }
+}

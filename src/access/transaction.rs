@@ -1,0 +1,114 @@
+//! How an act is carried out: one transaction with its audit entries and its change records (appended
+//! last, under the head row's lock), then in force in this process before the call answers.
+
+use super::Access;
+use crate::domain::RevokeReason;
+use crate::domain::ids::Subject;
+use crate::policy::Denial;
+use crate::store::{ChangeRecord, StoreError, Tx, change};
+use std::future::Future;
+use std::pin::Pin;
+
+/// Why an act was not done. Every variant but `Store` leaves its refusal in the log.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError {
+    /// The policies refuse.
+    #[error("refused by policy: {}", .0.code)]
+    Refused(Box<Denial>),
+    /// There is no such thing, or it is somebody else's.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// A member of the body can't be used.
+    #[error("`{member}` {fault}")]
+    Invalid {
+        /// Which.
+        member: &'static str,
+        /// What is wrong with it, and what is taken.
+        fault: &'static str,
+    },
+    /// Too many mints.
+    #[error("too many mints; try again in {retry_after} s")]
+    RateLimited {
+        /// Seconds.
+        retry_after: u32,
+    },
+    /// The records or the log can't be written. Revocations are in force in this process all the same.
+    #[error("the records can't be written")]
+    Store(#[from] StoreError),
+    /// A token can't be signed.
+    #[error(transparent)]
+    Token(#[from] crate::identity::TokenError),
+    /// The permit of the gate was not there to be spent, or is for another action.
+    #[error("no permit for this act")]
+    NoPermit,
+}
+
+/// What the work of a transaction gives: its answer and what changed.
+pub(super) struct Done<T> {
+    pub(super) value: T,
+    pub(super) changes: Vec<ChangeRecord>,
+}
+
+impl<T> Done<T> {
+    /// Nothing that anybody caches changed.
+    pub(super) fn unchanged(value: T) -> Self {
+        Self { value, changes: Vec::new() }
+    }
+}
+
+/// The work of a transaction.
+pub(super) type Work<'t, T> = Pin<Box<dyn Future<Output = Result<Done<T>, ActError>> + Send + 't>>;
+
+/// Tells the compiler that a closure is work for any transaction.
+pub(super) fn work<T, F>(f: F) -> F
+where
+    F: for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync,
+{
+    f
+}
+
+/// What a revocation puts in force in memory when it can't be written.
+pub(super) struct InMemory {
+    pub(super) subjects: Vec<Subject>,
+    pub(super) reason: RevokeReason,
+}
+
+impl Access {
+    /// Runs `work` in one transaction.
+    pub(super) async fn act<T: Send>(
+        &self,
+        work: impl for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync,
+    ) -> Result<T, ActError> {
+        let mut tx = self.db.write().await?;
+        let Done { value, changes } = work(&mut tx).await?;
+        let mut numbered = Vec::with_capacity(changes.len());
+        for record in changes {
+            numbered.push((change::append(&mut tx, &record).await?, record));
+        }
+        tx.commit().await?;
+        self.publish(&numbered).await;
+        Ok(value)
+    }
+
+    /// As [`Access::act`], for what takes access away: on a full disk the reserve is spent on it, and when
+    /// it can't be written at all it is in force in memory, while the caller is told that it isn't recorded.
+    pub(super) async fn revoke<T: Send>(
+        &self,
+        in_memory: InMemory,
+        work: impl for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync,
+    ) -> Result<T, ActError> {
+        let mut result = self.act(&work).await;
+        if matches!(result, Err(ActError::Store(StoreError::Full(_)))) && self.db.release_reserve() {
+            tracing::error!("the disk is full: the reserve is spent on a revocation; make room");
+            result = self.act(&work).await;
+        }
+        if let Err(ActError::Store(error)) = &result {
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "a revocation can't be recorded; it is in force in this process only"
+            );
+            self.view.apply_unrecorded(&in_memory.subjects, in_memory.reason);
+        }
+        result
+    }
+}

@@ -1,0 +1,332 @@
+//! What this gateway holds in memory about sessions and orgs, and the rule that keeps it true:
+//! facts stamped `as_of = k` are usable while no change of their subjects has a number above `k`
+//! (architecture §5.2).
+//!
+//! Pure memory: no I/O, no waiting. [`super::Access`] fills it and applies changes to it.
+
+use super::{Cancellation, Known};
+use crate::domain::ids::{ImpersonationId, OrgId, Subject};
+use crate::domain::{Millis, Org, RevokeReason, Session};
+use crate::policy::PreparedSlot;
+use crate::store::{ChangeRecord, Effect};
+use parking_lot::RwLock;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+/// Above this many sessions, those that nothing is open under make room.
+const MAX_SESSIONS: usize = 200_000;
+/// After this many remembered changes, older facts are read again instead.
+const MAX_CHANGES: usize = 100_000;
+
+/// A read-write lock, because the hot path only reads; never held over an `.await`.
+#[derive(Default)]
+pub(super) struct View {
+    inner: RwLock<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    sessions: HashMap<Subject, Entry>,
+    /// Which sessions go stale when a subject changes.
+    by_subject: HashMap<Subject, HashSet<Subject>>,
+    /// When to cut what is open under a session that nobody ended.
+    expiries: BTreeSet<(Millis, Subject)>,
+    orgs: HashMap<OrgId, Arc<Org>>,
+    /// Number of the newest change of a subject, above `floor`.
+    changed: HashMap<Subject, u64>,
+    /// Facts stamped below this are not trusted: their changes are no longer remembered one by one.
+    floor: u64,
+    applied: u64,
+    /// Revocations that the disk refused: in force here all the same, until the record is written or
+    /// the gateway restarts (architecture §6).
+    unrecorded: HashMap<Subject, RevokeReason>,
+}
+
+/// One session. It stays, without facts, after a change: requests may be open under its handle.
+struct Entry {
+    known: Option<Arc<Known>>,
+    handle: Cancellation,
+    expires_at: Millis,
+    subjects: Vec<Subject>,
+}
+
+/// Facts that were overtaken by a change while they were read: read them again.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Overtaken;
+
+impl View {
+    pub(super) fn session(&self, key: &Subject) -> Option<Arc<Known>> {
+        self.inner.read().sessions.get(key).and_then(|entry| entry.known.clone())
+    }
+
+    pub(super) fn org(&self, id: &OrgId) -> Option<Arc<Org>> {
+        self.inner.read().orgs.get(id).cloned()
+    }
+
+    /// The newest change that has been applied here.
+    pub(super) fn applied(&self) -> u64 {
+        self.inner.read().applied
+    }
+
+    /// Takes facts in that were read at `as_of`. A session that is over at `now` is kept too, so that its
+    /// refusals cost nothing; but it has no handle in common with what was open under it.
+    pub(super) fn insert(
+        &self,
+        mut session: Session,
+        as_of: u64,
+        now: Millis,
+    ) -> Result<Arc<Known>, Overtaken> {
+        let mut inner = self.inner.write();
+        let subjects = session.subjects();
+        if !inner.is_current(&subjects, as_of) {
+            return Err(Overtaken);
+        }
+        if inner.sessions.len() >= MAX_SESSIONS {
+            inner.make_room();
+        }
+        if session.ended.is_none() {
+            session.ended = inner.unrecorded_end(&session.key, &subjects);
+        }
+        let key = session.key.clone();
+        let over = session.ended.is_some() || session.expires_at <= now;
+        let expires_at = if over { Millis::MAX } else { session.expires_at };
+        let handle = match inner.remove(&key) {
+            Some(old) if !over => old.handle,
+            Some(old) => {
+                old.handle.cancel();
+                Cancellation::default()
+            }
+            None => Cancellation::default(),
+        };
+        let known = Arc::new(Known {
+            session: session.shared(),
+            as_of,
+            cancellation: handle.clone(),
+            prepared: PreparedSlot::default(),
+        });
+        inner.put(key, Entry { known: Some(known.clone()), handle, expires_at, subjects });
+        Ok(known)
+    }
+
+    /// Takes an org in that was read at `as_of`.
+    pub(super) fn insert_org(&self, mut org: Org, as_of: u64) -> Result<Arc<Org>, Overtaken> {
+        let mut inner = self.inner.write();
+        let subject = org.id.subject();
+        if !inner.is_current(std::slice::from_ref(&subject), as_of) {
+            return Err(Overtaken);
+        }
+        if inner.unrecorded.contains_key(&subject) {
+            org.allow_platform_impersonation = false;
+        }
+        let org = Arc::new(org);
+        inner.orgs.insert(org.id.clone(), org.clone());
+        Ok(org)
+    }
+
+    /// Applies a change: facts about its subjects are forgotten; if they ended, what is open is cut.
+    pub(super) fn apply(&self, n: u64, record: &ChangeRecord) {
+        let mut inner = self.inner.write();
+        inner.applied = inner.applied.max(n);
+        if inner.changed.len() + record.subjects.len() > MAX_CHANGES {
+            inner.changed.clear();
+            inner.floor = inner.applied;
+        }
+        for subject in &record.subjects {
+            inner.changed.insert(subject.clone(), n);
+            inner.unrecorded.remove(subject);
+            match record.effect {
+                Effect::Changed => inner.forget(subject),
+                Effect::Ended(_) => inner.end(subject, |_| true),
+            }
+        }
+    }
+
+    /// A revocation that could not be written down: in force in this process. An org stands for the
+    /// impersonations of it.
+    pub(super) fn apply_unrecorded(&self, subjects: &[Subject], reason: RevokeReason) {
+        let mut inner = self.inner.write();
+        for subject in subjects {
+            inner.unrecorded.insert(subject.clone(), reason);
+            let staff_only = is_org(subject);
+            inner.end(subject, |key| !staff_only || is_impersonation(key));
+        }
+    }
+
+    /// Cuts the sessions whose time is over.
+    pub(super) fn expire(&self, now: Millis) {
+        let due =
+            |inner: &Inner| inner.expiries.first().filter(|(at, _)| *at <= now).map(|(_, key)| key.clone());
+        if due(&self.inner.read()).is_none() {
+            return;
+        }
+        let mut inner = self.inner.write();
+        while let Some(key) = due(&inner) {
+            if let Some(entry) = inner.remove(&key) {
+                entry.handle.cancel();
+            }
+        }
+    }
+}
+
+fn is_impersonation(key: &Subject) -> bool {
+    key.as_str().starts_with(ImpersonationId::PREFIX)
+}
+
+fn is_org(subject: &Subject) -> bool {
+    subject.as_str().starts_with(OrgId::PREFIX)
+}
+
+impl Inner {
+    fn is_current(&self, subjects: &[Subject], as_of: u64) -> bool {
+        as_of >= self.floor && subjects.iter().all(|s| self.changed.get(s).is_none_or(|n| *n <= as_of))
+    }
+
+    fn unrecorded_end(&self, key: &Subject, subjects: &[Subject]) -> Option<RevokeReason> {
+        subjects
+            .iter()
+            .filter(|s| !is_org(s) || is_impersonation(key))
+            .find_map(|s| self.unrecorded.get(s).copied())
+    }
+
+    /// Facts of everything under `subject` are to be read again.
+    fn forget(&mut self, subject: &Subject) {
+        if let Ok(org) = OrgId::parse(subject.as_str()) {
+            self.orgs.remove(&org);
+        }
+        for key in self.by_subject.get(subject).into_iter().flatten() {
+            if let Some(entry) = self.sessions.get_mut(key) {
+                entry.known = None;
+            }
+        }
+    }
+
+    /// Cuts and forgets the sessions under `subject` that `which` names.
+    fn end(&mut self, subject: &Subject, which: impl Fn(&Subject) -> bool) {
+        self.forget(subject);
+        let keys = self.by_subject.get(subject).cloned().unwrap_or_default();
+        for key in keys.iter().filter(|key| which(key)) {
+            if let Some(entry) = self.remove(key) {
+                entry.handle.cancel();
+            }
+        }
+    }
+
+    fn put(&mut self, key: Subject, entry: Entry) {
+        for subject in &entry.subjects {
+            self.by_subject.entry(subject.clone()).or_default().insert(key.clone());
+        }
+        self.expiries.insert((entry.expires_at, key.clone()));
+        self.sessions.insert(key, entry);
+    }
+
+    fn remove(&mut self, key: &Subject) -> Option<Entry> {
+        let entry = self.sessions.remove(key)?;
+        self.expiries.remove(&(entry.expires_at, key.clone()));
+        for subject in &entry.subjects {
+            if let Some(keys) = self.by_subject.get_mut(subject) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    self.by_subject.remove(subject);
+                }
+            }
+        }
+        Some(entry)
+    }
+
+    /// Forgets sessions that no request holds.
+    fn make_room(&mut self) {
+        let idle: Vec<Subject> = self
+            .sessions
+            .iter()
+            .filter(|(_, entry)| match &entry.known {
+                Some(known) => Arc::strong_count(known) == 1 && !others_hold(entry, 2),
+                None => !others_hold(entry, 1),
+            })
+            .map(|(key, _)| key.clone())
+            .take(MAX_SESSIONS / 8)
+            .collect();
+        for key in idle {
+            self.remove(&key);
+        }
+    }
+}
+
+/// Whether a request of an earlier version of the facts still holds the handle (`own` holders are ours).
+fn others_hold(entry: &Entry, own: usize) -> bool {
+    entry.handle.holders() > own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{OrgUserId, SessionId};
+    use crate::domain::{Membership, OrgRole, OrgUser, Principal};
+
+    fn session(key: &SessionId, user: &OrgUserId, expires_at: Millis) -> Session {
+        Session {
+            key: key.subject(),
+            principal: Principal::OrgUser(OrgUser {
+                id: user.clone(),
+                email: String::new(),
+                display_name: String::new(),
+                active: true,
+                memberships: vec![Membership { org: OrgId::random(), role: OrgRole::Viewer }],
+            }),
+            started_at: 0,
+            expires_at,
+            ended: None,
+        }
+    }
+
+    fn record(effect: Effect, subject: Subject) -> ChangeRecord {
+        ChangeRecord { effect, subjects: vec![subject] }
+    }
+
+    #[test]
+    fn facts_older_than_a_change_are_refused() {
+        let (view, key, user) = (View::default(), SessionId::random(), OrgUserId::random());
+        view.apply(7, &record(Effect::Changed, user.subject()));
+        assert_eq!(view.insert(session(&key, &user, 100), 6, 0).err(), Some(Overtaken));
+        assert!(view.insert(session(&key, &user, 100), 7, 0).is_ok());
+    }
+
+    #[test]
+    fn what_is_open_is_cut_even_after_the_facts_were_forgotten() {
+        let (view, key, user) = (View::default(), SessionId::random(), OrgUserId::random());
+        let open = view.insert(session(&key, &user, 100), 0, 0).unwrap();
+        view.apply(1, &record(Effect::Changed, user.subject()));
+        assert!(view.session(&key.subject()).is_none() && !open.cancellation.is_cancelled());
+        view.apply(2, &record(Effect::Ended(None), user.subject()));
+        assert!(open.cancellation.is_cancelled());
+    }
+
+    #[test]
+    fn facts_read_anew_share_the_handle() {
+        let (view, key, user) = (View::default(), SessionId::random(), OrgUserId::random());
+        let old = view.insert(session(&key, &user, 100), 0, 0).unwrap();
+        view.apply(1, &record(Effect::Changed, key.subject()));
+        let new = view.insert(session(&key, &user, 100), 1, 0).unwrap();
+        view.apply(2, &record(Effect::Ended(None), key.subject()));
+        assert!(old.cancellation.is_cancelled() && new.cancellation.is_cancelled());
+    }
+
+    #[test]
+    fn the_time_being_over_cuts() {
+        let (view, key, user) = (View::default(), SessionId::random(), OrgUserId::random());
+        let open = view.insert(session(&key, &user, 100), 0, 0).unwrap();
+        view.expire(99);
+        assert!(!open.cancellation.is_cancelled());
+        view.expire(100);
+        assert!(open.cancellation.is_cancelled() && view.session(&key.subject()).is_none());
+    }
+
+    #[test]
+    fn an_unrecorded_end_holds_until_a_record_comes() {
+        let (view, key, user) = (View::default(), SessionId::random(), OrgUserId::random());
+        view.apply_unrecorded(&[user.subject()], RevokeReason::PlatformUserDisabled);
+        let known = view.insert(session(&key, &user, 100), 0, 0).unwrap();
+        assert_eq!(known.session.ended, Some(RevokeReason::PlatformUserDisabled));
+        view.apply(1, &record(Effect::Changed, user.subject()));
+        assert_eq!(view.insert(session(&key, &user, 100), 1, 0).unwrap().session.ended, None);
+    }
+}

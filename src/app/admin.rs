@@ -1,0 +1,66 @@
+//! The admin listener: health, readiness, metrics. Never through the gate, so keep it off the public net.
+
+use crate::access::Access;
+use crate::audit::AuditWriter;
+use crate::policy::PolicyEngine;
+use crate::telemetry::Metrics;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What operators ask about.
+#[derive(Clone)]
+pub(super) struct AdminState {
+    pub(super) access: Arc<Access>,
+    pub(super) policy: Arc<PolicyEngine>,
+    pub(super) audit: AuditWriter,
+    pub(super) metrics: Metrics,
+    /// Set at the beginning of a soft stop: load balancers look elsewhere.
+    pub(super) draining: Arc<AtomicBool>,
+}
+
+pub(super) fn router(state: AdminState) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(state)
+}
+
+/// 200 while requests are taken; the body says what is in force and what is wrong.
+async fn ready(State(state): State<AdminState>) -> Response {
+    let draining = state.draining.load(Ordering::Relaxed);
+    let audit = state.audit.stats();
+    let rejected = state.policy.rejected();
+    let ready = !draining && !audit.latched;
+    let body = json!({
+        "ready": ready,
+        "draining": draining,
+        "policy_hash": state.policy.snapshot().hash().as_ref(),
+        // A refused edit leaves the old set in force: worth an alarm, no reason to send traffic away.
+        "policy_rejected": rejected.map(|report| report.faults.clone()),
+        "applied_change": state.access.applied_change(),
+        // One gateway holds the data folder: what it knows of changes is never old.
+        "view_age_ms": 0,
+        "audit": { "latched": audit.latched, "queued": audit.queued, "open_intents": audit.open },
+    });
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(body)).into_response()
+}
+
+async fn metrics(State(state): State<AdminState>) -> Response {
+    match state.access.live_impersonations().await {
+        Ok(live) => state.metrics.impersonations_live(usize::try_from(live).unwrap_or(0)),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "live impersonations can't be counted")
+        }
+    }
+    state.metrics.audit_queue(state.audit.stats().queued);
+    state.metrics.policy_hash(state.policy.snapshot().hash());
+    ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], state.metrics.render()).into_response()
+}

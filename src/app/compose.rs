@@ -1,0 +1,109 @@
+//! The composition root: configuration in, parts out. Nothing else names a concrete store.
+
+use super::error::StartError;
+use crate::access::{Access, AccessParts, AccessSettings};
+use crate::audit::AuditWriter;
+use crate::config::{AccessLogTo, Config};
+use crate::domain::{Clock, Millis, ShiftedClock};
+use crate::identity::{Assertions, Keys, Sealer, Tokens};
+use crate::policy::{PolicyEngine, PolicyFolders};
+use crate::store::{Db, DbOptions, Embedded};
+use crate::telemetry::{AccessLog, AccessSink, Metrics};
+use std::sync::Arc;
+
+/// The parts of a gateway, before it listens.
+pub struct Composition {
+    /// What it was built from.
+    pub config: Config,
+    /// Sessions, facts, acts.
+    pub access: Arc<Access>,
+    /// Policies.
+    pub policy: Arc<PolicyEngine>,
+    /// The dual writer.
+    pub audit: AuditWriter,
+    /// Signing keys.
+    pub keys: Arc<Keys>,
+    /// The upstream's assertions.
+    pub assertions: Arc<Assertions>,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Access log.
+    pub access_log: AccessLog,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How far the clock is moved, for tests of expiry and retention.
+pub(super) fn clock_shift() -> Millis {
+    std::env::var("DRAWBRIDGE_TEST_CLOCK_SHIFT_MS").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// Opens the data folder as the one gateway that holds it, loads policies and keys, starts the audit writer.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running.
+pub async fn compose(config: Config) -> Result<Composition, StartError> {
+    let folders =
+        PolicyFolders { policies: config.policy.policies.clone(), schemas: config.policy.schemas.clone() };
+    let policy = Arc::new(PolicyEngine::load(folders).map_err(StartError::Policy)?);
+    let metrics = Metrics::new();
+    metrics.policy_hash(policy.snapshot().hash());
+    let sink = match &config.log.access {
+        AccessLogTo::Off => AccessSink::Off,
+        AccessLogTo::Stderr => AccessSink::Stderr,
+        AccessLogTo::File(path) => AccessSink::File(path.clone()),
+    };
+    let access_log = AccessLog::start(&sink, metrics.clone())
+        .map_err(|source| StartError::File { path: log_path(&config), source })?;
+    let (access, audit, keys, clock) = records(&config, policy.clone(), true).await?;
+    {
+        let metrics = metrics.clone();
+        audit.on_commit(move |took, entries| metrics.audit_commit(took, entries));
+    }
+    let issuer = config.server.public_url.to_string();
+    let assertions = Arc::new(Assertions::new(keys.clone(), &issuer, &config.upstream.audience));
+    Ok(Composition { config, access, policy, audit, keys, assertions, metrics, access_log, clock })
+}
+
+fn log_path(config: &Config) -> std::path::PathBuf {
+    match &config.log.access {
+        AccessLogTo::File(path) => path.clone(),
+        AccessLogTo::Off | AccessLogTo::Stderr => "access log".into(),
+    }
+}
+
+/// The acts alone, for an operator's command. It opens the data folder beside a running gateway, so it must
+/// only do what a running gateway need not hear of (it makes things, and takes nothing away).
+///
+/// # Errors
+/// [`StartError`].
+pub async fn open_access(config: &Config) -> Result<(Arc<Access>, AuditWriter), StartError> {
+    let folders =
+        PolicyFolders { policies: config.policy.policies.clone(), schemas: config.policy.schemas.clone() };
+    let policy = Arc::new(PolicyEngine::load(folders).map_err(StartError::Policy)?);
+    let (access, audit, ..) = records(config, policy, false).await?;
+    Ok((access, audit))
+}
+
+type Records = (Arc<Access>, AuditWriter, Arc<Keys>, Arc<dyn Clock>);
+
+async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) -> Result<Records, StartError> {
+    let shift = clock_shift();
+    let clock: Arc<dyn Clock> = Arc::new(ShiftedClock(shift));
+    let options = DbOptions { exclusive, clock_shift: shift, ..DbOptions::new(config.data.dir.clone()) };
+    let db = Db::open(options)
+        .await
+        .map_err(|source| StartError::Data { path: config.data.dir.clone(), source })?;
+    let sealer = Sealer::open_or_create(&config.data.master_key_file)?;
+    let keys = Arc::new(Keys::load_or_create(&db, &sealer, clock.as_ref()).await?);
+    let audit = AuditWriter::start(db.clone()).await?;
+    let tokens = Tokens::new(keys.clone(), &config.server.public_url.to_string());
+    let settings = AccessSettings {
+        impersonation_ttl: Millis::try_from(config.impersonation.ttl.as_millis()).unwrap_or(Millis::MAX),
+        mint_per_minute: config.impersonation.mint_per_minute,
+    };
+    let live = Arc::new(Embedded::default());
+    let parts =
+        AccessParts { db, live, policy, tokens, audit: audit.clone(), clock: clock.clone(), settings };
+    Ok((Arc::new(Access::new(parts)), audit, keys, clock))
+}

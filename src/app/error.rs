@@ -1,0 +1,63 @@
+//! Why a gateway doesn't start.
+
+use crate::identity::{KeyError, SealError};
+use crate::policy::LoadReport;
+use crate::store::StoreError;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Why a gateway doesn't start. Nothing is served then.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The policy set has faults; each is in the report.
+    #[error("the policy set can't be put in force:\n{}", .0.rendered)]
+    Policy(LoadReport),
+    /// The data folder can't be used.
+    #[error("the data folder `{path}` can't be used", path = path.display())]
+    Data {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// The records can't be read or written.
+    #[error("the records can't be used")]
+    Store(#[from] StoreError),
+    /// Keys.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The master key.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// A port can't be bound, a certificate not be read.
+    #[error("can't listen on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file can't be read or written.
+    #[error("can't use `{path}`", path = path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Set-up of the seeded people failed.
+    #[error("the demo's people can't be set up")]
+    Seed(#[from] crate::access::ActError),
+    /// The gateway's ports or its certificate.
+    #[error(transparent)]
+    Gateway(#[from] crate::gateway::ListenError),
+    /// The gate can't be built.
+    #[error("the gate can't be started: {0}")]
+    Gate(String),
+    /// A command-line value that can't be used.
+    #[error("{0}")]
+    Usage(String),
+}

@@ -1,0 +1,22 @@
+//! Composition and life cycle: the one place that names concrete stores, and the order in which a gateway
+//! starts and stops.
+//!
+//! [`compose`] puts the parts together; [`serve`] listens, follows signals and drains; [`dev`] is a whole
+//! gateway with a demo API behind it, all embedded; [`admin`] answers operators.
+
+mod admin;
+mod bundled;
+mod compose;
+mod dev;
+mod error;
+mod reload;
+mod run;
+mod serve;
+mod settings;
+mod story;
+
+pub use compose::{Composition, compose, open_access};
+pub use dev::{DevOptions, DevReady, dev};
+pub use error::StartError;
+pub use run::{Running, start};
+pub use serve::serve;

@@ -1,0 +1,126 @@
+//! A gateway that listens, until it is told to stop.
+
+use super::admin::{self, AdminState};
+use super::compose::Composition;
+use super::error::StartError;
+use super::{reload, settings};
+use crate::control::{ControlState, router};
+use crate::gateway::{Gate, Parts, Running as Gateway, serve};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// A running gateway.
+pub struct Running {
+    /// Where customers reach it.
+    pub address: SocketAddr,
+    /// Where operators do.
+    pub admin: SocketAddr,
+    parts: Arc<Composition>,
+    gateway: Gateway,
+    draining: Arc<AtomicBool>,
+    background: CancellationToken,
+    _watcher: Option<crate::policy::Watcher>,
+}
+
+/// Binds the ports and starts everything that runs beside requests. `share_ports`: somebody holds the port for us.
+///
+/// # Errors
+/// [`StartError`] when a port can't be bound or a certificate not be read.
+pub async fn start(parts: Composition, share_ports: bool) -> Result<Running, StartError> {
+    let parts = Arc::new(parts);
+    let background = CancellationToken::new();
+    let draining = Arc::new(AtomicBool::new(false));
+    let server = &parts.config.server;
+
+    let admin_listener = TcpListener::bind(server.admin_listen)
+        .await
+        .map_err(|source| StartError::Listen { address: server.admin_listen, source })?;
+    let admin = admin_listener
+        .local_addr()
+        .map_err(|source| StartError::Listen { address: server.admin_listen, source })?;
+
+    let own = router(ControlState { access: parts.access.clone(), keys: parts.keys.clone() });
+    let gate = Parts {
+        access: parts.access.clone(),
+        policy: parts.policy.clone(),
+        audit: parts.audit.clone(),
+        assertions: parts.assertions.clone(),
+        metrics: parts.metrics.clone(),
+        access_log: parts.access_log.clone(),
+        clock: parts.clock.clone(),
+        own_routes: own,
+        control: tokio::runtime::Handle::current(),
+    };
+    let gate = Gate::new(&settings::gate(&parts.config), gate);
+    let gateway = serve(settings::listen(server, share_ports), &gate)?;
+
+    let watcher = watch(&parts, &background)?;
+    let expiry = parts.access.clone().watch_expiry();
+    let ended = background.clone();
+    tokio::spawn(async move {
+        tokio::select! { () = expiry => {}, () = ended.cancelled() => {} }
+    });
+    let state = AdminState {
+        access: parts.access.clone(),
+        policy: parts.policy.clone(),
+        audit: parts.audit.clone(),
+        metrics: parts.metrics.clone(),
+        draining: draining.clone(),
+    };
+    let ended = background.clone();
+    tokio::spawn(async move {
+        let served = axum::serve(admin_listener, admin::router(state))
+            .with_graceful_shutdown(async move { ended.cancelled().await });
+        if let Err(error) = served.await {
+            tracing::error!(%error, "the admin listener has stopped");
+        }
+    });
+    let address = gateway.addresses().first().copied().unwrap_or(server.listen);
+    Ok(Running { address, admin, parts, gateway, draining, background, _watcher: watcher })
+}
+
+fn watch(
+    parts: &Arc<Composition>,
+    background: &CancellationToken,
+) -> Result<Option<crate::policy::Watcher>, StartError> {
+    if !parts.config.policy.watch {
+        return Ok(None);
+    }
+    let (tell, events) = tokio::sync::mpsc::unbounded_channel();
+    let watcher = parts
+        .policy
+        .watch(move |event| drop(tell.send(event)))
+        .map_err(|error| StartError::Gate(format!("the policy folder can't be watched: {error}")))?;
+    let (follow, ended) = (reload::follow(parts.clone(), events), background.clone());
+    tokio::spawn(async move {
+        tokio::select! { () = follow => {}, () = ended.cancelled() => {} }
+    });
+    Ok(Some(watcher))
+}
+
+impl Running {
+    /// Its parts.
+    #[must_use]
+    pub fn parts(&self) -> &Arc<Composition> {
+        &self.parts
+    }
+
+    /// Reads policies again and opens the access log anew (`SIGHUP`).
+    pub async fn reload(&self) {
+        reload::now(&self.parts).await;
+        self.parts.access_log.reopen();
+    }
+
+    /// Soft, then hard: not ready, lame duck, no new connections, what runs may end, then it is cut;
+    /// outcomes are written, and the data folder is let go.
+    pub async fn stop(self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.gateway.shutdown().await;
+        self.background.cancel();
+        self.parts.audit.drain().await;
+        self.parts.access_log.close();
+    }
+}

@@ -1,0 +1,66 @@
+//! From the configuration to what the data plane is told.
+
+use crate::config::{Config, Scheme, Server, UpstreamHost};
+use crate::gateway::settings::{HostHeader, Limits, StripCredentials, Timeouts, UpstreamSettings};
+use crate::gateway::{GateSettings, ListenSettings, Listener, TlsFiles};
+
+/// Settings of the gate.
+pub(super) fn gate(config: &Config) -> GateSettings {
+    let (server, upstream) = (&config.server, &config.upstream);
+    let mut public_hosts = server.hosts.clone();
+    public_hosts.push(server.public_url.authority());
+    let scheme = server.public_url.scheme.as_str();
+    GateSettings {
+        public_origins: public_hosts.iter().map(|host| format!("{scheme}://{host}")).collect(),
+        public_hosts,
+        websocket_origins: config.credentials.websocket_origins.iter().map(ToString::to_string).collect(),
+        upstream: UpstreamSettings {
+            host: upstream.url.host.clone(),
+            port: upstream.url.port,
+            tls: upstream.url.scheme == Scheme::Https,
+            host_header: match &upstream.host {
+                UpstreamHost::Preserve => HostHeader::Preserve,
+                UpstreamHost::Value(host) => HostHeader::Set(host.clone()),
+            },
+            ..UpstreamSettings::default()
+        },
+        token_headers: config.credentials.token_headers.clone(),
+        trusted_proxies: server.trusted_proxies.clone(),
+        strip: StripCredentials {
+            authorization: upstream.strip_authorization,
+            ..StripCredentials::default()
+        },
+        limits: Limits {
+            header_bytes: config.limits.header_bytes,
+            header_count: config.limits.header_count,
+            body_bytes: config.limits.body_bytes,
+            control_body_bytes: config.limits.control_body_bytes,
+        },
+        timeouts: Timeouts {
+            connect: upstream.connect_timeout,
+            read: upstream.read_timeout,
+            write: upstream.write_timeout,
+            idle: upstream.idle_timeout,
+            ..Timeouts::default()
+        },
+        ..GateSettings::default()
+    }
+}
+
+/// Settings of the listener.
+pub(super) fn listen(server: &Server, share_ports: bool) -> ListenSettings {
+    let tls = server.tls.as_ref().map(|tls| TlsFiles {
+        certificate: tls.cert.clone(),
+        key: tls.key.clone(),
+        http2: true,
+    });
+    let machine = std::thread::available_parallelism();
+    ListenSettings {
+        listeners: vec![Listener { address: server.listen, inherited: None, tls }],
+        workers: server.workers.or(machine.ok()).map_or(1, std::num::NonZeroUsize::get),
+        share_ports,
+        lame_duck: server.lame_duck,
+        drain: server.drain,
+        ..ListenSettings::default()
+    }
+}

@@ -1,0 +1,267 @@
+//! The writer's task: gather, commit, answer, again.
+
+use super::batch::{Batch, Committed, MAX, Verdict};
+use super::{AuditError, Closing, OpenIntent, Reply, Shared, Work, share_of};
+use crate::audit::entry::Entry;
+use crate::audit::rows::Opened;
+use crate::store::StoreError;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::time::MissedTickBehavior;
+
+/// How often attribution is written and `closed_before` moved.
+const TICK: Duration = Duration::from_secs(1);
+/// Ticks between two countings of repeated refusals.
+const REPEATS: u32 = 10;
+
+/// What the task knows between two commits.
+struct Writer {
+    shared: Arc<Shared>,
+    /// Whether earlier boots' intents are closed.
+    recovered: bool,
+    /// Positions before the transactions of open intents, with how many are open of each.
+    bases: BTreeMap<i64, usize>,
+    /// The latest of them.
+    latest: i64,
+    /// What stands in the gateway's row.
+    closed_before: i64,
+    /// Outcomes and other entries of a transaction that failed: they go with the next.
+    carried: (Vec<Closing>, Vec<Entry>),
+    ticks: u32,
+    /// What gathers without being pressing is due.
+    due: bool,
+    /// Repeated refusals are due.
+    repeats_due: bool,
+    /// The last transaction failed: what only waits is tried again at the next tick.
+    failing: bool,
+    /// The failure has been told.
+    told: bool,
+}
+
+/// Runs until drained. `recovered` is the position up to which everything is closed.
+pub(super) async fn run(shared: Arc<Shared>, recovered: Option<i64>) {
+    let _last = Last(shared.clone());
+    let mut writer = Writer {
+        shared: shared.clone(),
+        recovered: recovered.is_some(),
+        bases: BTreeMap::new(),
+        latest: recovered.unwrap_or(0),
+        closed_before: recovered.unwrap_or(0),
+        carried: (Vec::new(), Vec::new()),
+        ticks: 0,
+        due: false,
+        repeats_due: false,
+        failing: false,
+        told: false,
+    };
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let draining = shared.inbox.lock().draining;
+        let batch = writer.gather(draining);
+        if !batch.is_empty() {
+            writer.write(batch).await;
+        } else if draining {
+            break;
+        } else {
+            tokio::select! {
+                () = shared.wake.notified() => {}
+                _ = tick.tick() => writer.tick(),
+            }
+        }
+        if draining && writer.failing {
+            break;
+        }
+    }
+}
+
+/// However the task ends, nobody waits for it.
+struct Last(Arc<Shared>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        let mut inbox = self.0.inbox.lock();
+        inbox.draining = true;
+        // Whoever waits for an answer hears that there is none.
+        let mut left = std::mem::replace(&mut inbox.work, super::Fair::bounded(0));
+        drop(inbox);
+        left.clear();
+        self.0.stopped.send_replace(true);
+    }
+}
+
+impl Writer {
+    fn tick(&mut self) {
+        self.ticks = self.ticks.wrapping_add(1);
+        self.due = true;
+        self.repeats_due |= self.ticks.is_multiple_of(REPEATS);
+        self.failing = false;
+    }
+
+    /// What the next transaction writes.
+    fn gather(&mut self, draining: bool) -> Batch {
+        let mut batch = Batch::default();
+        let mut inbox = self.shared.inbox.lock();
+        while batch.work.len() < MAX
+            && let Some(work) = inbox.work.pop()
+        {
+            batch.work.push(work);
+        }
+        if self.failing && batch.work.is_empty() && !draining {
+            return batch;
+        }
+        (batch.closings, batch.others) = std::mem::take(&mut self.carried);
+        let room = MAX.saturating_sub(batch.closings.len()).min(inbox.closings.len());
+        batch.closings.extend(inbox.closings.drain(..room));
+        let full = inbox.uses.len() >= MAX;
+        if (self.due || full || draining) && batch.others.len() < MAX {
+            batch.others.extend(inbox.uses.take(MAX - batch.others.len()));
+        }
+        drop(inbox);
+        if (self.repeats_due || draining) && batch.others.len() < MAX {
+            batch.others.extend(self.shared.repeats.lock().take());
+            self.repeats_due = false;
+        }
+        if self.due || draining {
+            let closed = self.bases.first_key_value().map_or(self.latest, |(base, _)| *base);
+            batch.closed_before = Some(closed).filter(|n| *n > self.closed_before && self.recovered);
+            self.due = false;
+        }
+        batch
+    }
+
+    async fn write(&mut self, batch: Batch) {
+        let begun = Instant::now();
+        let committed = self.commit(&batch).await;
+        let took = begun.elapsed();
+        match committed {
+            Ok(committed) => {
+                self.failing = false;
+                self.told = false;
+                let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+                self.shared.last_commit_micros.store(micros, Ordering::Relaxed);
+                if let Some(observer) = self.shared.on_commit.get() {
+                    observer(took, batch.len());
+                }
+                self.committed(batch, &committed);
+            }
+            Err(error) => self.failed(batch, &error),
+        }
+    }
+
+    async fn commit(&mut self, batch: &Batch) -> Result<Committed, AuditError> {
+        self.shared.healthy()?;
+        let stored = async {
+            let db = &self.shared.db;
+            if db.reserve_is_spent() && !db.refill_reserve() {
+                return Err(StoreError::kept_for_revocations());
+            }
+            if !self.recovered {
+                self.latest = super::recovery::run(db).await?;
+                self.closed_before = self.latest;
+                self.recovered = true;
+            }
+            batch.commit(db).await
+        };
+        stored.await.map_err(|error| {
+            if matches!(error, StoreError::Io(_)) {
+                // What was refused may be there after a restart: nothing is tried again before.
+                self.shared.latched.store(true, Ordering::SeqCst);
+                tracing::error!(%error, "the audit log is shut until the gateway is restarted");
+            }
+            AuditError::Store(Arc::new(error))
+        })
+    }
+
+    fn committed(&mut self, batch: Batch, committed: &Committed) {
+        {
+            let mut open = self.shared.open.lock();
+            for closing in &batch.closings {
+                open.give_back(&closing.share);
+                if let Some(count) = self.bases.get_mut(&closing.base) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.bases.remove(&closing.base);
+                    }
+                }
+            }
+        }
+        if let Some(n) = batch.closed_before {
+            self.closed_before = n;
+        }
+        for (work, verdict) in batch.work.into_iter().zip(&committed.verdicts) {
+            self.answer(work, *verdict, committed.base);
+        }
+    }
+
+    fn answer(&mut self, work: Work, verdict: Verdict, base: i64) {
+        match (work.reply, verdict) {
+            (Reply::Intent(reply), Verdict::Live(seq)) => {
+                *self.bases.entry(base).or_default() += 1;
+                self.latest = base;
+                let open = OpenIntent {
+                    shared: self.shared.clone(),
+                    share: share_of(&work.entry),
+                    opened: Some(Opened {
+                        request_id: work.entry.request_id,
+                        event: work.entry.event,
+                        org_id: work.entry.org_id,
+                        impersonation_id: work.entry.impersonation_id,
+                    }),
+                    base,
+                    seq,
+                    dropped: "not_forwarded",
+                };
+                // Nobody there to take it: dropped, and so closed as not forwarded.
+                let _ = reply.send(Ok(open));
+            }
+            (Reply::Intent(reply), Verdict::Ended(reason)) => {
+                self.shared.open.lock().give_back(&share_of(&work.entry));
+                let _ = reply.send(Err(super::IntentError::Ended(reason)));
+            }
+            (Reply::Intent(reply), Verdict::Recorded) => {
+                self.shared.open.lock().give_back(&share_of(&work.entry));
+                let _ = reply.send(Err(AuditError::Busy.into()));
+            }
+            (Reply::Plain(reply), _) => {
+                let _ = reply.send(Ok(()));
+            }
+        }
+    }
+
+    fn failed(&mut self, batch: Batch, error: &AuditError) {
+        if !std::mem::replace(&mut self.told, true) {
+            tracing::error!(error = %ErrorChain(error), entries = batch.len(), "the audit log wasn't written");
+        }
+        self.failing = true;
+        self.carried = (batch.closings, batch.others);
+        for work in batch.work {
+            match work.reply {
+                Reply::Intent(reply) => {
+                    self.shared.open.lock().give_back(&share_of(&work.entry));
+                    let _ = reply.send(Err(error.clone().into()));
+                }
+                Reply::Plain(reply) => {
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+}
+
+/// An error with what lies beneath it, on one line.
+struct ErrorChain<'a>(&'a AuditError);
+
+impl std::fmt::Display for ErrorChain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = std::error::Error::source(self.0);
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,467 @@
+//! The writer on a real store: grants that end, faults, crashes, floods.
+
+use super::*;
+use crate::audit::fixtures::{attribution, intent, refusal, store, store_with};
+use crate::audit::query::{Filter, Log, page};
+use crate::domain::Event;
+use crate::domain::ids::OrgId;
+use crate::store::{DbOptions, Value as Sql};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+async fn items(db: &Db, log: Log) -> Vec<Value> {
+    let mut tx = db.read().await.unwrap();
+    page(&mut tx, &log, &Filter::default(), 500, None).await.unwrap().unwrap().items
+}
+
+async fn org(db: &Db) -> Vec<Value> {
+    items(db, Log::Org(OrgId::parse("org_acme").unwrap())).await
+}
+
+async fn platform(db: &Db) -> Vec<Value> {
+    items(db, Log::Platform).await
+}
+
+/// Runs a statement in a transaction of its own.
+async fn sql(db: &Db, text: &'static str, args: &[Sql]) {
+    let mut tx = db.write().await.unwrap();
+    tx.execute(text, args).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn count(db: &Db, text: &'static str) -> i64 {
+    db.read().await.unwrap().row(text, &[]).await.unwrap().unwrap().int(0).unwrap()
+}
+
+fn done() -> Outcome {
+    Outcome { outcome: "completed", status: Some(200), attempts: 1, ..Outcome::default() }
+}
+
+/// Pairs of stage and identifier, which both logs must hold alike.
+async fn identifiers(db: &Db, text: &'static str) -> Vec<(String, String)> {
+    let mut tx = db.read().await.unwrap();
+    let rows = tx.rows(text, &[]).await.unwrap();
+    rows.iter()
+        .map(|row| {
+            let body: Value = serde_json::from_str(row.text(1).unwrap()).unwrap();
+            (row.text(0).unwrap().to_owned(), body["id"].as_str().unwrap().to_owned())
+        })
+        .collect()
+}
+
+async fn assert_logs_agree(db: &Db) {
+    let org = identifiers(db, "SELECT stage, body FROM org_audit ORDER BY n").await;
+    let platform =
+        identifiers(db, "SELECT stage, body FROM platform_audit WHERE org_id IS NOT NULL ORDER BY n").await;
+    assert_eq!(org, platform);
+}
+
+#[tokio::test]
+async fn requests_are_numbered_within_their_grant_in_both_logs() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = store(folder.path()).await;
+    let writer = AuditWriter::start(db.clone()).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for i in 0..300 {
+        let writer = writer.clone();
+        tasks.spawn(async move {
+            let imp = ["imp_a", "imp_b", "imp_c"][i % 3];
+            let open = writer.intent(intent(imp, "org_acme")).await.unwrap();
+            let seq = open.seq();
+            open.close(done());
+            (imp, seq)
+        });
+    }
+    let mut seqs: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+    for (imp, seq) in tasks.join_all().await {
+        seqs.entry(imp).or_default().push(seq);
+    }
+    writer.drain().await;
+    for (imp, mut seqs) in seqs {
+        seqs.sort_unstable();
+        assert_eq!(seqs, (1..=100).collect::<Vec<_>>(), "{imp}");
+    }
+    let items = org(&db).await;
+    assert_eq!(items.len(), 300);
+    assert!(items.iter().all(|i| i["outcome"] == "completed"));
+    assert_logs_agree(&db).await;
+    assert_eq!(count(&db, "SELECT SUM(seq) FROM impersonation").await, 300);
+    assert_eq!(writer.stats().open, 0);
+}
+
+#[tokio::test]
+async fn ended_and_expired_grants_in_one_batch_are_refused_and_recorded_unnumbered() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = store(folder.path()).await;
+    sql(
+        &db,
+        "UPDATE impersonation SET ended_at = {now}, revoke_reason = 'support_access_disabled' WHERE id = 'imp_b'",
+        &[],
+    )
+    .await;
+    sql(&db, "UPDATE impersonation SET expires_at = {now} WHERE id = 'imp_c'", &[]).await;
+    let work = |imp: &str| {
+        let (reply, answer) = oneshot::channel();
+        (Work { entry: intent(imp, "org_acme"), reply: Reply::Intent(reply) }, answer)
+    };
+    let (work, _answers): (Vec<_>, Vec<_>) =
+        ["imp_a", "imp_b", "imp_c", "imp_a", "imp_unknown", "imp_b"].map(work).into_iter().unzip();
+    let batch = batch::Batch { work, ..batch::Batch::default() };
+    let committed = batch.commit(&db).await.unwrap();
+    use batch::Verdict::{Ended, Live};
+    assert_eq!(
+        committed.verdicts,
+        [
+            Live(1),
+            Ended(RevokeReason::SupportAccessDisabled),
+            Ended(RevokeReason::Expired),
+            Live(2),
+            Ended(RevokeReason::Expired),
+            Ended(RevokeReason::SupportAccessDisabled),
+        ]
+    );
+    let items = org(&db).await;
+    let told: Vec<_> = items
+        .iter()
+        .rev()
+        .map(|i| (i["stage"].as_str().unwrap(), i["code"].as_str(), i["impersonation_seq"].as_i64()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("intent", None, Some(1)),
+            ("refused", Some("IMPERSONATION_REVOKED"), None),
+            ("refused", Some("IMPERSONATION_EXPIRED"), None),
+            ("intent", None, Some(2)),
+            ("refused", Some("IMPERSONATION_EXPIRED"), None),
+            ("refused", Some("IMPERSONATION_REVOKED"), None),
+        ]
+    );
+    assert_eq!(items[0]["details"]["after_end"], true);
+    assert_eq!(items[0]["revoke_reason"], "support_access_disabled");
+    assert_logs_agree(&db).await;
+    assert_eq!(count(&db, "SELECT SUM(seq) FROM impersonation").await, 2, "a refusal takes no number");
+}
+
+#[tokio::test]
+async fn an_end_and_intents_race_and_nothing_numbered_comes_after_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = store(folder.path()).await;
+    let writer = AuditWriter::start(db.clone()).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let writer = writer.clone();
+        tasks.spawn(async move {
+            loop {
+                match writer.intent(intent("imp_a", "org_acme")).await {
+                    Ok(open) => open.close(done()),
+                    Err(IntentError::Ended(reason)) => return reason,
+                    Err(IntentError::Audit(AuditError::Busy)) => tokio::task::yield_now().await,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+    }
+    while org(&db).await.len() < 50 {
+        tokio::task::yield_now().await;
+    }
+    let mut tx = db.write().await.unwrap();
+    let ended = "UPDATE impersonation SET ended_at = {now}, revoke_reason = 'logout' WHERE id = 'imp_a' RETURNING seq";
+    let last = tx.row(ended, &[]).await.unwrap().unwrap().int(0).unwrap();
+    tx.commit().await.unwrap();
+    let end = count(&db, "SELECT MAX(n) FROM platform_audit WHERE stage = 'intent'").await;
+    for reason in tasks.join_all().await {
+        assert_eq!(reason, RevokeReason::Logout);
+    }
+    writer.drain().await;
+    assert_eq!(count(&db, "SELECT MAX(n) FROM platform_audit WHERE stage = 'intent'").await, end);
+    assert_eq!(count(&db, "SELECT COUNT(*) FROM platform_audit WHERE stage = 'intent'").await, last);
+    assert_eq!(count(&db, "SELECT COUNT(*) FROM org_audit WHERE stage = 'refused'").await, 64);
+}
+
+#[test]
+fn after_a_crash_what_was_open_is_unknown_in_both_logs() {
+    let folder = tempfile::tempdir().unwrap();
+    // The runtime ends with everything on it, as a killed process does: nothing is closed, nothing drained.
+    let crashed = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (writer, open) = crashed.block_on(async {
+        let writer = AuditWriter::start(store(folder.path()).await).await.unwrap();
+        writer.intent(intent("imp_a", "org_acme")).await.unwrap().close(done());
+        let open = writer.intent(intent("imp_a", "org_acme")).await.unwrap();
+        (writer, open)
+    });
+    crashed.shutdown_timeout(Duration::from_secs(10));
+    let next = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    next.block_on(async {
+        // Nobody waits for a writer that is gone.
+        assert!(matches!(writer.refusal(refusal("usr_a", "X")).await, Err(AuditError::Busy)));
+        writer.drain().await;
+        drop((open, writer));
+        for boot in 0..2 {
+            let db = store(folder.path()).await;
+            let writer = AuditWriter::start(db.clone()).await.unwrap();
+            for items in [org(&db).await, platform(&db).await] {
+                let outcomes: Vec<_> = items.iter().map(|i| i["outcome"].as_str().unwrap()).collect();
+                assert_eq!(outcomes[0], "unknown", "boot {boot}");
+                assert!(["unknown", "completed"].contains(&outcomes[1]));
+                assert_eq!(outcomes.len(), 2);
+            }
+            assert_eq!(count(&db, "SELECT COUNT(*) FROM org_audit WHERE stage = 'outcome'").await, 2);
+            assert_logs_agree(&db).await;
+            writer.drain().await;
+        }
+    });
+}
+
+#[tokio::test]
+async fn the_start_scans_only_what_may_be_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = store(folder.path()).await;
+    let writer = AuditWriter::start(db.clone()).await.unwrap();
+    writer.intent(intent("imp_a", "org_acme")).await.unwrap().close(done());
+    let open = writer.intent(intent("imp_a", "org_acme")).await.unwrap();
+    for _ in 0..20 {
+        writer.intent(intent("imp_a", "org_acme")).await.unwrap().close(done());
+    }
+    writer.drain().await;
+    let n = count(&db, "SELECT closed_before FROM gateway").await;
+    let at = count(&db, "SELECT n FROM platform_audit WHERE impersonation_id = 'imp_a' AND stage = 'intent' ORDER BY n LIMIT 1 OFFSET 1").await;
+    assert!(n < at, "{n} is past the open intent at {at}");
+    assert!(n >= 1, "what is closed before it needs no look");
+    drop(open);
+}
+
+#[tokio::test]
+async fn a_dropped_intent_is_closed_as_unknown_and_an_unheard_one_as_not_forwarded() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = store(folder.path()).await;
+    let writer = AuditWriter::start(db.clone()).await.unwrap();
+    drop(writer.intent(intent("imp_a", "org_acme")).await.unwrap());
+    {
+        let abandoned = writer.intent(intent("imp_a", "org_acme"));
+        let mut abandoned = std::pin::pin!(abandoned);
+        let polled = futures_util::poll!(&mut abandoned);
+        assert!(polled.is_pending());
+    }
+    writer.drain().await;
+    let outcomes: Vec<_> = org(&db).await.iter().map(|i| i["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["not_forwarded", "unknown"]);
+    assert_eq!(writer.stats().open, 0);
+}
+
+#[tokio::test]
+async fn a_flood_under_one_grant_does_not_starve_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = store(folder.path()).await;
+    let writer = AuditWriter::start(db.clone()).await.unwrap();
+    // The writer can't commit: everything gathers.
+    let held = db.write().await.unwrap();
+    let mut flood = tokio::task::JoinSet::new();
+    for _ in 0..6_000 {
+        let writer = writer.clone();
+        flood.spawn(async move { writer.intent(intent("imp_a", "org_acme")).await.map(|o| o.close(done())) });
+    }
+    while writer.stats().open < OPEN / 2 - 1 && writer.stats().queued < QUEUE / 2 {
+        tokio::task::yield_now().await;
+    }
+    let victim = tokio::spawn({
+        let writer = writer.clone();
+        async move { writer.intent(intent("imp_b", "org_acme")).await.map(|o| o.close(done())) }
+    });
+    while !flood.is_empty() && writer.stats().queued < QUEUE / 2 {
+        tokio::task::yield_now().await;
+    }
+    drop(held);
+    victim.await.unwrap().unwrap();
+    let behind = count(
+        &db,
+        "SELECT COUNT(*) FROM platform_audit WHERE stage = 'intent' AND impersonation_id = 'imp_a'",
+    )
+    .await;
+    assert!(behind < 2_048, "it waited behind {behind} of the flood");
+    let refused = flood.join_all().await.into_iter().filter(|r| r.is_err()).count();
+    assert!(refused > 0, "the flood met its bound");
+    writer.drain().await;
+    assert_logs_agree(&db).await;
+}
+
+#[tokio::test]
+async fn repeated_refusals_of_strangers_are_counted_and_those_of_grants_are_single() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = store(folder.path()).await;
+    let writer = AuditWriter::start(db.clone()).await.unwrap();
+    for _ in 0..10 {
+        writer.refusal(refusal("usr_a", "OWNER_ONLY")).await.unwrap();
+    }
+    assert_eq!(org(&db).await.len(), 1, "the first at once");
+    for _ in 0..3 {
+        let entry = Entry { stage: crate::audit::Stage::Refused, ..intent("imp_a", "org_acme") };
+        writer.refusal(entry).await.unwrap();
+    }
+    assert_eq!(org(&db).await.len(), 4);
+    writer.drain().await;
+    let items = org(&db).await;
+    assert_eq!(items.len(), 5);
+    assert_eq!((&items[0]["count"], &items[0]["code"]), (&9.into(), &"OWNER_ONLY".into()));
+    assert!(matches!(writer.refusal(refusal("usr_b", "X")).await, Err(AuditError::Busy)), "drained");
+}
+
+#[tokio::test]
+async fn attribution_is_written_without_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = store(folder.path()).await;
+    let writer = AuditWriter::start(db.clone()).await.unwrap();
+    for _ in 0..700 {
+        writer.attribute(attribution("usr_a"));
+    }
+    writer.drain().await;
+    assert_eq!(
+        count(&db, "SELECT COUNT(*) FROM org_audit WHERE stage = 'use' AND event = 'org.request'").await,
+        700
+    );
+    assert_eq!(count(&db, "SELECT COUNT(*) FROM platform_audit").await, 0);
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_everything_and_leaves_room_for_a_revocation() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = store_with(DbOptions { max_pages: Some(150), ..DbOptions::new(folder.path()) }).await;
+    full_disk(db).await;
+}
+
+/// The same on a real file system. Needs the right to mount one.
+#[tokio::test]
+async fn a_full_file_system_refuses_everything_and_leaves_room_for_a_revocation() {
+    let mount = tempfile::tempdir().unwrap();
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"])
+        .arg(mount.path())
+        .status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED a_full_file_system…: no right to mount a file system here");
+        return;
+    }
+    let db = store(&mount.path().join("data")).await;
+    // All but little of what is left goes to somebody else.
+    let free = rustix::fs::statvfs(mount.path()).unwrap();
+    let other = vec![0_u8; usize::try_from(free.f_bavail * free.f_frsize).unwrap() - 400_000];
+    std::fs::write(mount.path().join("other"), other).unwrap();
+    let finished = tokio::spawn(full_disk(db)).await;
+    let _ = std::process::Command::new("umount").arg("-l").arg(mount.path()).status();
+    finished.unwrap();
+}
+
+async fn full_disk(db: Db) {
+    let writer = AuditWriter::start(db.clone()).await.unwrap();
+    let mut recorded = 0;
+    let big = || {
+        let mut entry = intent("imp_a", "org_acme");
+        entry.path = Some("/x".repeat(10_000));
+        entry
+    };
+    let error = loop {
+        match writer.intent(big()).await {
+            Ok(open) => open.close(done()),
+            Err(error) => break error,
+        }
+        recorded += 1;
+        assert!(recorded < 1_000, "never full");
+    };
+    let full = |error: &IntentError| matches!(error, IntentError::Audit(AuditError::Store(e)) if matches!(**e, StoreError::Full(_)));
+    assert!(full(&error), "{error:?}");
+    assert_eq!(count(&db, "SELECT COUNT(*) FROM org_audit WHERE stage = 'intent'").await, recorded);
+    assert_eq!(count(&db, "SELECT COUNT(*) FROM platform_audit WHERE stage = 'intent'").await, recorded);
+    assert_eq!(
+        count(&db, "SELECT seq FROM impersonation WHERE id = 'imp_a'").await,
+        recorded,
+        "no number is lost"
+    );
+    assert!(full(&writer.intent(big()).await.unwrap_err()), "it is tried again, and refused again");
+    assert!(!writer.stats().latched);
+
+    // The owner's switch: as `access` does it.
+    assert!(db.release_reserve());
+    let mut tx = db.write().await.unwrap();
+    for imp in ["imp_a", "imp_b", "imp_c"] {
+        let end = "UPDATE impersonation SET ended_at = {now}, revoke_reason = 'support_access_disabled' WHERE id = $1";
+        tx.execute(end, &[imp.into()]).await.unwrap();
+        let entry = Entry {
+            event: Event::ImpersonationEnded,
+            stage: crate::audit::Stage::Act,
+            ..intent(imp, "org_acme")
+        };
+        crate::audit::write_act(&mut tx, &entry).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(count(&db, "SELECT COUNT(*) FROM impersonation WHERE ended_at IS NULL").await, 0);
+    // The rest of the reserve is not the audit's.
+    assert!(full(&writer.intent(intent("imp_a", "org_acme")).await.unwrap_err()));
+    writer.drain().await;
+}
+
+#[tokio::test]
+async fn hostile_bytes_stay_on_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = store(folder.path()).await;
+    let writer = AuditWriter::start(db.clone()).await.unwrap();
+    let hostile = "a\r\n{\"event\":\"forged\"}\u{1b}[2J\0\u{202E}\u{2028}";
+    let mut entry = intent("imp_a", "org_acme");
+    entry.path = Some(hostile.to_owned());
+    entry.user_agent = Some(hostile.to_owned());
+    entry.reason = Some(hostile.to_owned());
+    writer.intent(entry).await.unwrap().close(done());
+    writer.drain().await;
+    let mut tx = db.read().await.unwrap();
+    for text in ["SELECT body FROM org_audit", "SELECT body FROM platform_audit"] {
+        for row in tx.rows(text, &[]).await.unwrap() {
+            let body = row.text(0).unwrap();
+            assert!(!body.contains(|c: char| c.is_control() || "\u{202E}\u{2028}".contains(c)), "{body}");
+        }
+    }
+    assert_eq!(platform(&db).await[0]["reason"], hostile);
+}
+
+#[tokio::test]
+async fn an_io_error_latches_until_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = store(folder.path()).await;
+    let writer = AuditWriter::start(db.clone()).await.unwrap();
+    let _open = writer.intent(intent("imp_a", "org_acme")).await.unwrap();
+    writer.shared.latched.store(true, Ordering::SeqCst);
+    let refused = writer.intent(intent("imp_a", "org_acme")).await.unwrap_err();
+    assert!(matches!(refused, IntentError::Audit(AuditError::Latched)), "{refused:?}");
+    assert!(matches!(writer.refusal(refusal("usr_a", "X")).await, Err(AuditError::Latched)));
+    assert_eq!(count(&db, "SELECT COUNT(*) FROM org_audit").await, 1);
+    assert!(writer.stats().latched);
+}
+
+#[test]
+fn callers_live_on_other_runtimes() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (db, writer) = home.block_on(async {
+        let db = store(folder.path()).await;
+        (db.clone(), AuditWriter::start(db).await.unwrap())
+    });
+    let workers: Vec<_> = (0..3)
+        .map(|_| {
+            let (db, writer) = (db.clone(), writer.clone());
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    for _ in 0..30 {
+                        writer.intent(intent("imp_a", "org_acme")).await.unwrap().close(done());
+                        assert!(!org(&db).await.is_empty());
+                    }
+                });
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.join().unwrap();
+    }
+    home.block_on(async {
+        writer.drain().await;
+        assert_eq!(org(&db).await.len(), 90);
+    });
+}

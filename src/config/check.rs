@@ -1,0 +1,175 @@
+//! What only shows when settings are seen together, or when the disk is looked at.
+
+use super::document::Setting;
+use super::fault::Fault;
+use super::net::Scheme;
+use super::raw::RawConfig;
+use super::settings::AccessLogTo;
+use std::fs::File;
+use std::ops::Range;
+use std::path::Path;
+
+/// Notes every contradiction and everything that isn't on disk.
+pub(super) fn check(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
+    listeners(raw, faults);
+    public_url(raw, faults);
+    tls(raw, base, faults);
+    shutdown(raw, faults);
+    repeated("token_headers", &raw.credentials.token_headers, faults);
+    repeated("websocket_origins", &raw.credentials.websocket_origins, faults);
+    repeated("hosts", &raw.server.hosts, faults);
+    folders(raw, base, faults);
+}
+
+fn fault(message: impl Into<String>, label: impl Into<String>, help: &str, span: Range<usize>) -> Fault {
+    Fault { message: message.into(), label: label.into(), help: Some(help.to_owned()), secret: false, span }
+}
+
+fn listeners(raw: &RawConfig, faults: &mut Vec<Fault>) {
+    let (listen, admin) = (&raw.server.listen, &raw.server.admin_listen);
+    if !listen.is_sound() || !admin.is_sound() || listen.value.port() == 0 {
+        return;
+    }
+    let everywhere = listen.value.ip().is_unspecified() || admin.value.ip().is_unspecified();
+    let same = listen.value == admin.value || (everywhere && listen.value.port() == admin.value.port());
+    if let Some(span) = admin.span().or_else(|| listen.span()).filter(|_| same) {
+        faults.push(fault(
+            "`listen` and `admin_listen` are the same address",
+            format!("`listen` is `{}`, `admin_listen` is `{}`", listen.value, admin.value),
+            "health and metrics need a listener of their own, which the public can't reach",
+            span,
+        ));
+    }
+}
+
+fn public_url(raw: &RawConfig, faults: &mut Vec<Fault>) {
+    let (url, listen) = (&raw.server.public_url, &raw.server.listen);
+    match (&url.value, url.span(), listen.span()) {
+        (None, _, Some(span)) if url.is_sound() && listen.value.ip().is_unspecified() => faults.push(fault(
+            "`public_url` is needed when `listen` names no single address",
+            "every address",
+            "set `public_url` in [server] to the URL by which clients reach the gateway",
+            span,
+        )),
+        (Some(origin), Some(span), _) if origin.scheme == Scheme::Http && has(&raw.server.cert) => {
+            faults.push(fault(
+                "`public_url` says http, but [server.tls] is set",
+                "http",
+                "the listener speaks TLS: write `https://…`, or leave out [server.tls]",
+                span,
+            ));
+        }
+        _ => {}
+    }
+}
+
+fn has(path: &Setting<std::path::PathBuf>) -> bool {
+    !path.value.as_os_str().is_empty()
+}
+
+fn tls(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
+    let (cert, key) = (&raw.server.cert, &raw.server.key);
+    for (one, other, here, missing) in [(cert, key, "cert", "key"), (key, cert, "key", "cert")] {
+        if let Some(span) = one.span().filter(|_| has(one) && !has(other) && other.is_sound()) {
+            let message = format!("`{here}` without `{missing}` in [server.tls]");
+            faults.push(fault(message, "alone", "TLS needs both, or neither", span));
+        }
+    }
+    pem(cert, "cert", "CERTIFICATE-----", base, faults);
+    pem(key, "key", "PRIVATE KEY-----", base, faults);
+}
+
+/// The file can be read and holds a PEM block of the right kind. Whether key and certificate belong together
+/// is seen when they are loaded, still before a port is bound.
+fn pem(setting: &Setting<std::path::PathBuf>, key: &str, block: &str, base: &Path, faults: &mut Vec<Fault>) {
+    let Some(span) = setting.span().filter(|_| has(setting)) else { return };
+    let path = base.join(&setting.value);
+    match std::fs::read(&path) {
+        Ok(bytes) if String::from_utf8_lossy(&bytes).contains(block) => {}
+        Ok(_) => {
+            let label = format!("no `-----BEGIN {block}` in it");
+            faults.push(fault(
+                format!("`{key}` in [server.tls] is no PEM file of that kind"),
+                label,
+                "",
+                span,
+            ));
+        }
+        Err(error) => faults.push(unusable(key, "server.tls", &path, &error.to_string(), Some(span))),
+    }
+}
+
+fn shutdown(raw: &RawConfig, faults: &mut Vec<Fault>) {
+    let (drain, duck) = (&raw.server.drain_seconds, &raw.server.lame_duck_ms);
+    if !drain.is_sound() || !duck.is_sound() || drain.value == 0 {
+        return;
+    }
+    if let Some(span) = duck.span().or_else(|| drain.span()).filter(|_| duck.value > drain.value * 1000) {
+        faults.push(fault(
+            "`lame_duck_ms` is longer than `drain_seconds`",
+            format!("{} ms of lame duck, {} s of drain", duck.value, drain.value),
+            "the lame duck is the first part of the drain",
+            span,
+        ));
+    }
+}
+
+fn repeated<T: PartialEq + std::fmt::Debug>(key: &str, list: &[Setting<T>], faults: &mut Vec<Fault>) {
+    for (n, setting) in list.iter().enumerate() {
+        if let Some(span) = setting.span()
+            && list.iter().take(n).any(|before| before.value == setting.value)
+        {
+            faults.push(fault(format!("`{key}` names the same twice"), "again", "leave one out", span));
+        }
+    }
+}
+
+fn folders(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
+    for (setting, key) in [(&raw.policy.policies, "policies"), (&raw.policy.schemas, "schemas")] {
+        let path = base.join(&setting.value);
+        if !setting.is_sound() {
+            continue;
+        }
+        if let Err(error) = std::fs::read_dir(&path) {
+            faults.push(unusable(key, "policy", &path, &error.to_string(), setting.span()));
+        }
+    }
+    data_folder(raw, base, faults);
+    if let Some(span) = raw.data.master_key_file.span().filter(|_| has(&raw.data.master_key_file)) {
+        let path = base.join(&raw.data.master_key_file.value);
+        if let Err(error) = File::open(&path) {
+            faults.push(unusable("master_key_file", "data", &path, &error.to_string(), Some(span)));
+        }
+    }
+    if let (AccessLogTo::File(file), Some(span)) = (&raw.log.access.value, raw.log.access.span()) {
+        let path = base.join(file);
+        let folder = path.parent().unwrap_or(base);
+        if path.is_dir() {
+            faults.push(unusable("access", "log", &path, "it is a folder", Some(span)));
+        } else if !folder.is_dir() {
+            faults.push(unusable("access", "log", folder, "there is no such folder", Some(span)));
+        }
+    }
+}
+
+/// The data folder is made at start; here only what would make that impossible.
+fn data_folder(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
+    let path = base.join(&raw.data.dir.value);
+    let Some(existing) = path.ancestors().find(|ancestor| ancestor.exists()) else { return };
+    if raw.data.dir.is_sound() && !existing.is_dir() {
+        faults.push(unusable("dir", "data", existing, "it is a file, not a folder", raw.data.dir.span()));
+    }
+}
+
+/// A file or folder that can't be used. Where the file doesn't set it (`span` is `None`), the fault stands at
+/// its beginning.
+fn unusable(key: &str, section: &str, path: &Path, why: &str, span: Option<Range<usize>>) -> Fault {
+    let help = span.is_none().then(|| format!("`{key}` is not set in [{section}]: this is its default"));
+    Fault {
+        message: format!("`{key}` in [{section}]: `{}` can't be used", path.display()),
+        label: why.to_owned(),
+        help,
+        secret: false,
+        span: span.unwrap_or(0..0),
+    }
+}

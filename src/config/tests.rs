@@ -1,0 +1,189 @@
+use super::{Config, Faults, Look, parse};
+use std::path::Path;
+
+const GOOD: &str = "[upstream]\nurl = \"http://127.0.0.1:9000\"\n";
+
+/// A folder with what a configuration's defaults need.
+fn folder() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("policies")).unwrap();
+    std::fs::create_dir(dir.path().join("schemas")).unwrap();
+    dir
+}
+
+fn faults(text: &str) -> Faults {
+    let dir = folder();
+    parse("gate.toml", text, dir.path()).expect_err(text)
+}
+
+/// Message and label of the only fault.
+fn only(text: &str) -> String {
+    let faults = faults(text);
+    assert_eq!(faults.list().len(), 1, "{faults}");
+    let fault = &faults.list()[0];
+    format!("{} | {} | {}", fault.message, fault.label, fault.help.as_deref().unwrap_or("-"))
+}
+
+#[test]
+fn the_smallest_file_means_the_defaults() {
+    let dir = folder();
+    assert_eq!(parse("gate.toml", GOOD, dir.path()).unwrap(), Config::defaults(dir.path()));
+}
+
+#[test]
+fn what_is_set_is_what_holds() {
+    let dir = folder();
+    std::fs::write(dir.path().join("c.pem"), "-----BEGIN CERTIFICATE-----").unwrap();
+    std::fs::write(dir.path().join("k.pem"), "-----BEGIN PRIVATE KEY-----").unwrap();
+    let text = "
+        [server]
+        listen = \"[::]:0\"
+        public_url = \"https://api.example.com\"
+        trusted_proxies = [\"10.0.0.0/8\"]
+        workers = 0x2
+        tls = { cert = \"c.pem\", key = \"k.pem\" }
+        [limits]
+        body_bytes = 1_000
+        [upstream]
+        url = \"https://upstream.internal\"
+        host = \"upstream.internal\"
+        [log]
+        access = \"access.log\"
+        format = \"human\"
+    ";
+    let config = parse("gate.toml", text, dir.path()).unwrap();
+    assert_eq!(config.server.tls.unwrap().key, dir.path().join("k.pem"));
+    assert_eq!(config.server.workers.unwrap().get(), 2);
+    assert_eq!(config.limits.body_bytes, Some(1000));
+    assert_eq!(config.upstream.url.to_string(), "https://upstream.internal");
+    assert_eq!(config.log.access, super::AccessLogTo::File(dir.path().join("access.log")));
+    assert!(config.server.trusted_proxies[0].contains("10.9.9.9".parse().unwrap()));
+}
+
+#[test]
+fn the_public_url_follows_the_listener() {
+    let dir = folder();
+    let of = |server: &str| parse("g", &format!("[server]\n{server}\n{GOOD}"), dir.path()).unwrap().server;
+    assert_eq!(of("listen = \"[::1]:8443\"").public_url.to_string(), "http://[::1]:8443");
+    assert_eq!(of("public_url = \"https://a.example\"").public_url.to_string(), "https://a.example");
+}
+
+#[test]
+fn one_fault_each() {
+    let cases = [
+        ("", "`url` is missing in [upstream]"),
+        ("[upstream]\n", "`url` is missing in [upstream]"),
+        ("[upstream]\nurl = \"127.0.0.1:9000\"", "`url` in [upstream] has a wrong value"),
+        ("[upstream]\nurl = \"http://me:secret@a\"", "secrets don't belong into this file"),
+        (
+            "[servre]\nlisten = \"127.0.0.1:1\"",
+            "unknown section [servre] | not known | did you mean [server]?",
+        ),
+        ("[server]\nlitsen = \"127.0.0.1:1\"", "did you mean `listen`?"),
+        ("[server]\naudience = \"me\"", "`audience` belongs into [upstream]"),
+        ("[server]\nqwerty = 1", "unknown key `qwerty` in [server] | not known | -"),
+        ("[server.tsl]\ncert = \"\"", "did you mean [server.tls]?"),
+        ("[server]\nlisten = 8080", "this is a whole number, wanted is a text"),
+        ("[server]\nworkers = \"2\"", "this is a text, wanted is a whole number"),
+        ("[server]\nworkers = 1.5", "this is a number with a fraction, wanted is a whole number"),
+        ("[server]\nworkers = -1", "not between 0 and 1024"),
+        ("[server]\nworkers = 99999999999999999999999", "not between 0 and 1024"),
+        ("[policy]\nwatch = \"yes\"", "this is a text, wanted is true or false"),
+        ("[server]\nhosts = \"a\"", "this is a text, wanted is a list of texts"),
+        ("[server]\nhosts = [\"a\", \"http://b\"]", "not a host name or address"),
+        ("[server]\nhosts = [\"a\", \"A\"]", "`hosts` names the same twice"),
+        ("[server]\nadmin_listen = \"127.0.0.1:8080\"", "are the same address"),
+        ("[server]\nadmin_listen = \"0.0.0.0:8080\"", "are the same address"),
+        ("[server]\nlisten = \"0.0.0.0:8000\"", "`public_url` is needed"),
+        ("[server]\nlame_duck_ms = 20000", "`lame_duck_ms` is longer than `drain_seconds`"),
+        ("[server]\ntrusted_proxies = [\"10.0.0.1/8\"]", "an address within a range"),
+        ("[server.tls]\ncert = \"/dev/null\"", "`cert` without `key` in [server.tls]"),
+        ("[credentials]\ntoken_headers = [\"Authorization\"]", "a header with another meaning"),
+        ("[credentials]\ntoken_headers = [\"x-a\", \"X-A\"]", "`token_headers` names the same twice"),
+        ("[credentials]\nwebsocket_origins = [\"https://a/b\"]", "more than scheme, host and port"),
+        ("[log]\nlevel = \"loud\"", "wanted is one of `error`, `warn`, `info`, `debug`, `trace`"),
+        ("[log]\naccess = \"stdout\"", "wanted is `stderr`, `off` or the path of a file"),
+        ("[log]\naccess = \"nowhere/access.log\"", "there is no such folder"),
+        ("[policy]\npolicies = \"nowhere\"", "No such file or directory"),
+        ("[data]\nmaster_key_file = \"nowhere\"", "`master_key_file` in [data]"),
+        ("[data]\ndir = \"/dev/null/data\"", "it is a file, not a folder"),
+        ("[impersonation]\nttl_seconds = 0", "not between 1 and 28800"),
+        ("server = 3", "`server` is a section"),
+    ];
+    for (text, wanted) in cases {
+        let text = if text.contains("upstream]") || text.is_empty() {
+            text.to_owned()
+        } else {
+            format!("{text}\n{GOOD}")
+        };
+        // TLS with `/dev/null` has two faults; the case is about the first.
+        let got = if wanted.contains("without") { faults(&text).to_string() } else { only(&text) };
+        assert!(got.contains(wanted), "{text}\ngave {got}");
+    }
+}
+
+#[test]
+fn all_faults_come_at_once_with_their_places() {
+    let text = "
+[server]
+listen = \"everywhere\"
+workers = true
+colour = \"red\"
+
+[upstream]
+url = \"ftp://a\"
+connect_timeout = 3
+
+[log
+level = \"info\"
+";
+    let faults = faults(text);
+    let lines: Vec<_> = faults.lines().collect();
+    let places: Vec<_> = lines.iter().map(|l| l.split(": ").next().unwrap()).collect();
+    assert_eq!(
+        places,
+        [
+            "gate.toml:3:10",
+            "gate.toml:4:11",
+            "gate.toml:5:1",
+            "gate.toml:8:7",
+            "gate.toml:9:1",
+            "gate.toml:11:5"
+        ],
+        "{faults}"
+    );
+    let drawn = faults.render(Look::Plain);
+    assert!(
+        drawn.contains("[gate.toml:3:10]") && drawn.contains('^') && !drawn.contains('\u{1b}'),
+        "{drawn}"
+    );
+}
+
+#[test]
+fn what_may_be_a_password_is_not_shown() {
+    for url in ["http://me:hunter2@a", "ftp://me:hunter2@a", "http://me:hunter2@a:99999", "me:hunter2@a/b"] {
+        let faults = faults(&format!("[upstream]\nurl = \"{url}\"\nhots = \"a\"\n"));
+        let shown = format!("{faults} {faults:?} {}", faults.lines().collect::<String>());
+        assert!(shown.contains("hots") && !shown.contains("hunter2"), "{shown}");
+    }
+}
+
+#[test]
+fn unreadable_files_say_why() {
+    let dir = folder();
+    let missing = super::load(Path::new("nowhere.toml"), dir.path()).unwrap_err();
+    assert!(missing.to_string().contains("`nowhere.toml` can't be read"), "{missing}");
+    std::fs::write(dir.path().join("latin.toml"), b"[log]\nlevel = \"\xe9\"\n").unwrap();
+    let latin = super::load(Path::new("latin.toml"), dir.path()).unwrap_err();
+    assert_eq!(latin.lines().collect::<Vec<_>>(), ["latin.toml:2:10: the file is not UTF-8 text"]);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC*|([\\[\\]=\"'\n.{},# a-z0-9]|server|listen|tls|upstream|url)*") {
+        let dir = folder();
+        if let Err(faults) = parse("any.toml", &text, dir.path()) {
+            proptest::prop_assert!(!faults.to_string().is_empty());
+        }
+    }
+}

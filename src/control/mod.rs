@@ -1,0 +1,13 @@
+//! The gateway's own API: thin handlers that read a body, call an act of `access` and write its answer.
+//!
+//! A request comes here through the gate like any other: who it is and whether it may is settled, and the
+//! permit is in the request's extensions. Nothing here decides.
+
+mod error;
+mod extract;
+mod json;
+mod routes;
+mod state;
+
+pub use routes::{ROUTES, router};
+pub use state::ControlState;

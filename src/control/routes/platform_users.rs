@@ -1,0 +1,101 @@
+//! Platform accounts: list, disable, enable.
+
+use crate::access::{ActError, Cause, DisableRequest, Reason};
+use crate::control::error::{ApiError, Fault};
+use crate::control::extract::{Call, Query};
+use crate::control::{ControlState, json};
+use crate::domain::ids::PlatformUserId;
+use crate::domain::rfc3339;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DisableBody {
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
+    ticket_ref: Option<String>,
+    #[serde(default)]
+    cause: Option<CauseName>,
+    #[serde(default)]
+    approved_by: Option<String>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum CauseName {
+    Departure,
+    RoleChange,
+    Compromise,
+}
+
+impl From<CauseName> for Cause {
+    fn from(name: CauseName) -> Self {
+        match name {
+            CauseName::Departure => Self::Departure,
+            CauseName::RoleChange => Self::RoleChange,
+            CauseName::Compromise => Self::Compromise,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EnableBody {
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+fn user_of(call: &Call, id: &str) -> Result<PlatformUserId, ApiError> {
+    PlatformUserId::parse(id).map_err(|_| call.fault(Fault::Act(ActError::NotFound("platform user"))))
+}
+
+/// `GET /api/v1/platform/users`: all accounts, newest first.
+pub(super) async fn list(
+    State(state): State<ControlState>,
+    call: Call,
+    RawQuery(raw): RawQuery,
+) -> Result<Json<Value>, ApiError> {
+    let query = Query::read(&call, raw.as_deref(), &["limit", "cursor"])?;
+    let listed = state.access.platform_users(query.limit(&call)?, query.get("cursor")).await;
+    let listed = listed.map_err(|e| call.fault(Fault::Store(e)))?;
+    Ok(Json(json::page(&listed, json::platform_user_record)))
+}
+
+/// `PATCH /api/v1/platform/users/{user}/disable`: ends every session and impersonation, in one step.
+pub(super) async fn disable(
+    State(state): State<ControlState>,
+    Path(user): Path<String>,
+    call: Call,
+    body: Bytes,
+) -> Result<Json<Value>, ApiError> {
+    let body: DisableBody = call.body(&body)?;
+    let asked = DisableRequest {
+        user: user_of(&call, &user)?,
+        reason: Reason::new(body.reason.as_deref()),
+        ticket_ref: body.ticket_ref.map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()),
+        cause: body.cause.map(Cause::from),
+        approved_by: body.approved_by,
+    };
+    let done = state.access.disable(call.permit()?, call.known()?, asked, &call.caller.request).await;
+    let done = call.act(done)?;
+    Ok(Json(json!({ "id": done.id, "disabled_at": rfc3339(done.disabled_at), "ended": done.ended })))
+}
+
+/// `PATCH /api/v1/platform/users/{user}/enable`.
+pub(super) async fn enable(
+    State(state): State<ControlState>,
+    Path(user): Path<String>,
+    call: Call,
+    body: Bytes,
+) -> Result<Json<Value>, ApiError> {
+    let body: EnableBody = call.body(&body)?;
+    let user = user_of(&call, &user)?;
+    let reason = Reason::new(body.reason.as_deref());
+    let done = state.access.enable(call.permit()?, call.known()?, user, reason, &call.caller.request).await;
+    Ok(Json(json!({ "id": call.act(done)?.id, "disabled_at": null })))
+}

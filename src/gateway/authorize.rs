@@ -1,0 +1,198 @@
+//! One decision a request: route table and policies, over live facts. No Pingora type and no I/O: a request's
+//! parts, a principal and a snapshot go in, an answer comes out.
+
+use super::refusal::{Code, Refusal, over};
+use super::route::{OrgChoice, OrgHints, unknown_org, which_org};
+use crate::access::Known;
+use crate::domain::ids::OrgId;
+use crate::domain::{Millis, Org};
+use crate::policy::{Action, Context, Decision, Permit, Question, Routed, Snapshot};
+use http::HeaderValue;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What a request asks.
+#[derive(Clone, Copy)]
+pub struct Asking<'a> {
+    /// Method.
+    pub method: &'a str,
+    /// Canonical path.
+    pub path: &'a str,
+    /// Who; `None` is a stranger.
+    pub known: Option<&'a Known>,
+    /// `Drawbridge-Org`.
+    pub org_header: Option<&'a HeaderValue>,
+    /// The client.
+    pub source: IpAddr,
+    /// Now.
+    pub now: Millis,
+    /// Refused already for what the policies can't see (a bad path, a foreign origin). A stranger's 401
+    /// comes first, and the route is still looked up to name the action in the entry.
+    pub fault: Option<&'a Refusal>,
+}
+
+/// What the gateway does with a request.
+pub struct Answer {
+    /// The Cedar action of the route.
+    pub action: Option<Arc<str>>,
+    /// Where.
+    pub org: Option<Arc<Org>>,
+    /// Whether, and whereto.
+    pub verdict: Verdict,
+}
+
+/// See [`Answer`].
+pub enum Verdict {
+    /// Ask again with this org's facts.
+    NeedsOrg(OrgId),
+    /// To the upstream.
+    Forward(Permit),
+    /// To the gateway's own API.
+    Serve(Permit),
+    /// Not at all.
+    Refuse(Box<Refusal>),
+}
+
+/// Decides. `find` gives the facts of an org if they are at hand.
+pub fn authorize(
+    snapshot: &Snapshot,
+    asking: &Asking<'_>,
+    find: impl FnOnce(&OrgId) -> Option<Arc<Org>>,
+) -> Answer {
+    let session = asking.known.map(|k| k.session.as_ref());
+    let refuse = |action: Option<Arc<str>>, org, refusal| Answer {
+        action,
+        org,
+        verdict: Verdict::Refuse(Box::new(refusal)),
+    };
+    if let Some(fault) = asking.fault {
+        let refusal = match session {
+            None => Refusal::unauthenticated(),
+            Some(session) => floor(session, asking.now).unwrap_or_else(|| fault.clone()),
+        };
+        return refuse(None, None, refusal);
+    }
+    let (action, in_path, resource_id, undeclared) = match snapshot.route(asking.method, asking.path) {
+        Routed::Declared { action, org, resource_id } => (action, org, resource_id, None),
+        Routed::MethodNotAllowed { allow, action } => (action, None, None, Some(method_not_allowed(allow))),
+        Routed::Undeclared { action } => (action, None, None, Some(not_declared())),
+    };
+    let name = Some(action.name.clone());
+    if session.is_none() && (undeclared.is_some() || !action.open_to_strangers) {
+        return refuse(name, None, Refusal::unauthenticated());
+    }
+    let hints = OrgHints {
+        in_path,
+        header: asking.org_header,
+        needed: action.needs_org,
+        declared: undeclared.is_none(),
+    };
+    let org = match which_org(session, hints) {
+        Err(refusal) => {
+            return refuse(name, None, session.and_then(|s| floor(s, asking.now)).unwrap_or(refusal));
+        }
+        Ok(OrgChoice::None) => None,
+        Ok(OrgChoice::Unknown) => unknown_org(),
+        Ok(OrgChoice::Known(id)) => match find(&id) {
+            None => return Answer { action: name, org: None, verdict: Verdict::NeedsOrg(id) },
+            found => found,
+        },
+    };
+    // What a handler decides needs facts that only its transaction has; the gate asks whether to call it.
+    let asked = if action.decided_by_handler { snapshot.action("call") } else { Some(action) };
+    let Some(asked) = asked else {
+        return refuse(name, org, policy_error());
+    };
+    let decision = decide(snapshot, asking, asked, org.as_deref(), resource_id);
+    let verdict = match decision {
+        Decision::Denied(denial) => {
+            let by_default =
+                matches!(denial.code.as_ref(), "ROUTE_NOT_DECLARED" | "POLICY_DENIED" | "NOT_FOUND");
+            let denied = Refusal::denied(denial, session, asking.now);
+            Err(match undeclared {
+                // The policies have nothing against the caller but that the route isn't declared.
+                Some(ours) if by_default => Refusal { duty: denied.duty, policies: denied.policies, ..ours },
+                _ => denied,
+            })
+        }
+        Decision::Permit(permit) => match (undeclared, session.and_then(|s| floor(s, asking.now))) {
+            (_, Some(over)) => Err(under(over, &permit)),
+            (Some(undeclared), None) => Err(under(undeclared, &permit)),
+            (None, None) => Ok(permit),
+        },
+    };
+    let verdict = match verdict {
+        Err(refusal) => Verdict::Refuse(Box::new(refusal)),
+        Ok(permit) if action.served_here => Verdict::Serve(permit),
+        Ok(permit) => Verdict::Forward(permit),
+    };
+    Answer { action: name, org, verdict }
+}
+
+fn decide(
+    snapshot: &Snapshot,
+    asking: &Asking<'_>,
+    action: &Action,
+    org: Option<&Org>,
+    resource_id: Option<&str>,
+) -> Decision {
+    let started_at = asking.known.map_or(asking.now, |k| k.session.started_at);
+    snapshot.decide(&Question {
+        session: asking.known.map(|k| k.session.as_ref()),
+        action,
+        org: org.filter(|_| action.needs_org),
+        resource_id,
+        context: &Context {
+            now: asking.now,
+            source_address: asking.source,
+            method: asking.method,
+            path: asking.path,
+            session_age: asking.now.saturating_sub(started_at) / 1000,
+            live_impersonations: 0,
+            reason_length: 0,
+            has_ticket: false,
+            cause: "",
+            acknowledged: false,
+            target_is_self: false,
+            target_is_admin: false,
+            active_admins: 0,
+        },
+        prepared: asking.known.map(|k| &k.prepared),
+    })
+}
+
+/// The floor beneath the policies: what is over is never forwarded, whatever they say.
+fn floor(session: &crate::domain::Session, now: Millis) -> Option<Refusal> {
+    over(session, now).map(|reason| Refusal::over(session, Some(reason)))
+}
+
+/// A refusal by code of what policies would have permitted.
+fn under(refusal: Refusal, permit: &Permit) -> Refusal {
+    Refusal {
+        duty: permit.duty(),
+        policies: Some((permit.policies().clone(), permit.policy_hash().clone())),
+        ..refusal
+    }
+}
+
+fn not_declared() -> Refusal {
+    Refusal::own(404, "ROUTE_NOT_DECLARED", "no route is declared for this path; compare it with the schema")
+}
+
+fn method_not_allowed(allow: &str) -> Refusal {
+    Refusal {
+        allow: Some(allow.to_owned()),
+        ..Refusal::own(405, "METHOD_NOT_ALLOWED", "this path is declared with other methods; see `Allow`")
+    }
+}
+
+fn policy_error() -> Refusal {
+    Refusal {
+        code: Code::Own("POLICY_ERROR"),
+        ..Refusal::own(
+            500,
+            "POLICY_ERROR",
+            "the policies in force can't judge this request, so it was refused; tell their owner",
+        )
+    }
+}

@@ -1,0 +1,40 @@
+//! The data plane: every request from its first byte to its last.
+//!
+//! The order of the steps is the order of the modules: [`admit`] → [`authenticate`] → [`route`] →
+//! [`authorize`] → `record` → [`forward`] (or `bridge`, for the gateway's own routes) → `outcome`. `gate`
+//! strings them along Pingora's phases, and is, with `problem`, `bridge`, `upstream` and what stands below,
+//! the only part that knows Pingora; the decision doesn't.
+//!
+//! Beneath: `listen` accepts and drains, `conn` and `request_line` are the connection as bytes, `cut` ends
+//! what is open under a session that ended.
+//!
+//! Not here: what is allowed (policy), who somebody is and whether that still holds (access), how entries
+//! are written (audit), what the gateway's own routes do (control).
+
+pub mod admit;
+pub mod authenticate;
+pub mod authorize;
+mod bridge;
+mod conn;
+mod context;
+mod cut;
+pub mod forward;
+mod gate;
+pub mod host;
+pub mod hygiene;
+pub mod listen;
+mod outcome;
+pub mod path;
+mod problem;
+mod record;
+pub mod refusal;
+mod request_line;
+pub mod route;
+pub mod settings;
+pub mod tls;
+mod upstream;
+
+pub use gate::{Gate, Parts};
+pub use listen::{ListenError, ListenSettings, Listener, Running, serve};
+pub use settings::GateSettings;
+pub use tls::TlsFiles;

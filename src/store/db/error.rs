@@ -1,0 +1,158 @@
+//! What can go wrong with the store, by what it means for the caller.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why the store didn't do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full (SQLITE_FULL). Nothing was written.
+    #[error("the disk is full")]
+    Full(#[source] sqlx::Error),
+    /// The disk or folder is read-only. Nothing was written.
+    #[error("the data folder can't be written")]
+    ReadOnly(#[source] sqlx::Error),
+    /// An I/O error: whether the transaction is there is unknown until the store is reopened.
+    #[error("the disk failed; whether the last transaction is there is unknown")]
+    Io(#[source] sqlx::Error),
+    /// A unique constraint.
+    #[error("a record with this key is there already")]
+    Conflict(#[source] sqlx::Error),
+    /// Anything else the database said.
+    #[error("the database refused")]
+    Database(#[source] sqlx::Error),
+    /// A stored value that this version can't read.
+    #[error("a stored record can't be read: {0}")]
+    Corrupt(String),
+    /// The store couldn't be opened. Only [`super::Db::open`] answers this.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+/// Why the store couldn't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another gateway holds the lock on the folder.
+    #[error("another gateway is running on the data folder `{}`", folder.display())]
+    Locked {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder can't be created or opened.
+    #[error("the data folder `{}` can't be opened", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The folder is on a full disk.
+    #[error("the disk that holds the data folder `{}` is full", folder.display())]
+    Full {
+        /// The folder.
+        folder: PathBuf,
+        /// What was met.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The folder or its disk is read-only.
+    #[error("the data folder `{}` is read-only", folder.display())]
+    ReadOnly {
+        /// The folder.
+        folder: PathBuf,
+        /// What was met.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The tables are not those of this version.
+    #[error("the tables in `{}` are not those of this version of the gateway", folder.display())]
+    Migration {
+        /// The folder.
+        folder: PathBuf,
+        /// What the migrator said.
+        source: sqlx::migrate::MigrateError,
+    },
+}
+
+/// SQLite's primary result codes (the low byte of the extended code), <https://www.sqlite.org/rescode.html>.
+const READONLY: i64 = 8;
+const IOERR: i64 = 10;
+const FULL: i64 = 13;
+const CANTOPEN: i64 = 14;
+/// Extended codes of a failed fsync, of a file or of its folder.
+const IOERR_FSYNC: i64 = 1034;
+const IOERR_DIR_FSYNC: i64 = 1290;
+
+fn code(error: &sqlx::Error) -> Option<i64> {
+    error.as_database_error()?.code()?.parse().ok()
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation) {
+            return Self::Conflict(error);
+        }
+        match code(&error).map(|c| c & 0xff) {
+            Some(FULL) => Self::Full(error),
+            Some(READONLY) => Self::ReadOnly(error),
+            Some(IOERR) => Self::Io(error),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl StoreError {
+    /// Whether an fsync failed: the kernel may have dropped what it was to keep, so that no later success
+    /// on the same files proves anything.
+    pub(super) fn is_failed_fsync(&self) -> bool {
+        matches!(self, Self::Io(e) if matches!(code(e), Some(IOERR_FSYNC | IOERR_DIR_FSYNC)))
+    }
+
+    /// The answer of a store that is shut since an fsync failed.
+    pub(super) fn shut() -> Self {
+        Self::Io(sqlx::Error::Io(io::Error::other("shut since an fsync failed; restart the gateway")))
+    }
+
+    /// The answer while what is left of the disk is kept for revocations.
+    pub(crate) fn kept_for_revocations() -> Self {
+        Self::Full(sqlx::Error::Io(io::Error::new(
+            io::ErrorKind::StorageFull,
+            "what is left is kept for revocations",
+        )))
+    }
+
+    /// This error, met at opening.
+    pub(super) fn at_open(self, folder: &std::path::Path) -> Self {
+        let folder = folder.to_owned();
+        match self {
+            Self::Full(e) => OpenError::Full { folder, source: e.into() }.into(),
+            Self::ReadOnly(e) => OpenError::ReadOnly { folder, source: e.into() }.into(),
+            // SQLite can't tell why it can't create a file in the folder.
+            Self::Database(e) if code(&e).map(|c| c & 0xff) == Some(CANTOPEN) => {
+                OpenError::Folder { folder, source: io::Error::other(e) }.into()
+            }
+            other => other,
+        }
+    }
+}
+
+impl OpenError {
+    /// An error of the file system, told apart.
+    pub(super) fn of_folder(folder: &std::path::Path, source: io::Error) -> Self {
+        let folder = folder.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::Full { folder, source: source.into() }
+            }
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { folder, source: source.into() },
+            _ => Self::Folder { folder, source },
+        }
+    }
+
+    /// An error of the migrator, told apart.
+    pub(super) fn of_migration(folder: &std::path::Path, source: sqlx::migrate::MigrateError) -> StoreError {
+        use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
+        match source {
+            Execute(e) | ExecuteMigration(e, _) => StoreError::from(e).at_open(folder),
+            source => Self::Migration { folder: folder.to_owned(), source }.into(),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Transactions.
+
+use super::text::Many;
+use super::value::{from_sqlite, to_sqlite};
+use super::{Inner, Row, StoreError, Value};
+use crate::domain::Millis;
+use sqlx::{SqlStr, Sqlite};
+use std::sync::Arc;
+
+/// At most this many rows in one statement. Row counts are powers of two, so that few texts are prepared and all are reused.
+const MAX_ROWS: usize = 256;
+
+/// A transaction; dropped without [`Tx::commit`] it is rolled back.
+///
+/// SQL texts may hold the fragments `{now}` (database clock, ms), `{for_update}`, `{for_share}`,
+/// `{is}` (null-safe equality); parameters are `$1 …`.
+pub struct Tx {
+    /// Dropped after [`Tx`]'s own `drop` has sent the roll-back.
+    lease: super::sqlite::Lease,
+    db: Arc<Inner>,
+    /// Whether there is something to roll back.
+    open: bool,
+}
+
+impl Tx {
+    pub(super) async fn begin(db: Arc<Inner>, lease: super::sqlite::Lease) -> Result<Self, StoreError> {
+        // Open before it is begun: when this future is dropped in between, the transaction is rolled back.
+        let mut tx = Self { lease, db, open: true };
+        let db = tx.db.clone();
+        if tx.lease.is_writer()
+            && let Some(pages) = db.max_pages()
+        {
+            db.sqlite.set_max_pages(&mut tx.lease, pages).await?;
+        }
+        let begun = db.sqlite.begin(&mut tx.lease).await;
+        tx.noted(begun)?;
+        Ok(tx)
+    }
+
+    /// All rows of a statement (also of `… RETURNING`).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn rows(&mut self, sql: &'static str, args: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let text = self.db.texts.of(sql);
+        self.fetch(text, args).await
+    }
+
+    /// The first row, if any.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn row(&mut self, sql: &'static str, args: &[Value]) -> Result<Option<Row>, StoreError> {
+        Ok(self.rows(sql, args).await?.into_iter().next())
+    }
+
+    /// Runs a statement; how many rows it touched.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn execute(&mut self, sql: &'static str, args: &[Value]) -> Result<u64, StoreError> {
+        let text = self.db.texts.of(sql);
+        self.run(text, args).await
+    }
+
+    /// As [`Tx::rows`] for a text made at run time (lists of filters). Values go in `args`, never into the text.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn rows_dynamic(&mut self, sql: String, args: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let text = self.db.texts.once(&sql);
+        self.fetch(text, args).await
+    }
+
+    /// Inserts many rows: `prefix` is `INSERT INTO t (a, b)`, `suffix` e.g. `ON CONFLICT DO NOTHING`; each row has `width` values.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Corrupt`] when `values` aren't whole rows.
+    pub async fn insert_many(
+        &mut self,
+        prefix: &'static str,
+        suffix: &'static str,
+        width: usize,
+        values: &[Value],
+    ) -> Result<u64, StoreError> {
+        if width == 0 || !values.len().is_multiple_of(width) {
+            return Err(StoreError::Corrupt(format!("{} values don't make rows of {width}", values.len())));
+        }
+        let mut rest = values;
+        let mut touched = 0;
+        while !rest.is_empty() {
+            let left = rest.len() / width;
+            let rows = (1 << left.ilog2()).min(MAX_ROWS);
+            let (chunk, after) = rest.split_at(rows * width);
+            let text = self.db.texts.many(Many { prefix, suffix, width, rows });
+            touched += self.run(text, chunk).await?;
+            rest = after;
+        }
+        Ok(touched)
+    }
+
+    /// The database's clock.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn now(&mut self) -> Result<Millis, StoreError> {
+        match self.row("SELECT {now}", &[]).await? {
+            Some(row) => row.int(0),
+            None => Err(StoreError::Corrupt("the database has no clock".to_owned())),
+        }
+    }
+
+    /// Commits. After an error other than [`StoreError::Io`] nothing of the transaction is there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        let done = self.lease.commit().await;
+        self.noted(done)?;
+        self.open = false;
+        Ok(())
+    }
+
+    async fn fetch(&mut self, text: SqlStr, args: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let query = sqlx::query_with::<Sqlite, _>(text, to_sqlite(args)?);
+        let answer = query.fetch_all(self.lease.connection()?).await.map_err(StoreError::from);
+        self.noted(answer)?.iter().map(from_sqlite).collect()
+    }
+
+    async fn run(&mut self, text: SqlStr, args: &[Value]) -> Result<u64, StoreError> {
+        let query = sqlx::query_with::<Sqlite, _>(text, to_sqlite(args)?);
+        let answer = query.execute(self.lease.connection()?).await.map_err(StoreError::from);
+        Ok(self.noted(answer)?.rows_affected())
+    }
+
+    fn noted<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(error) = &answer
+            && self.lease.is_writer()
+        {
+            self.db.sqlite.note(error);
+        }
+        answer
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if self.open {
+            self.lease.start_rollback();
+        }
+    }
+}

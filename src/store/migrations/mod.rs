@@ -1,0 +1,40 @@
+//! The tables. One text for every engine, but for triggers. A text that was released never changes: add another.
+
+use super::db::Dialect;
+use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqlSafeStr as _};
+
+/// All migrations for `dialect`, in order.
+pub(super) fn migrator(dialect: Dialect) -> Migrator {
+    let append_only = match dialect {
+        Dialect::Sqlite => include_str!("0002_append_only.sqlite.sql"),
+    };
+    Migrator::with_migrations(vec![
+        migration(1, "tables", &include_str!("0001_tables.sql").replace("{serial}", dialect.serial())),
+        migration(2, "append-only logs", append_only),
+    ])
+}
+
+fn migration(version: i64, description: &'static str, text: &str) -> Migration {
+    let sql = AssertSqlSafe(text).into_sql_str();
+    Migration::new(version, description.into(), MigrationType::Simple, sql, false)
+}
+
+/// Whether exactly these migrations have been applied, without applying any.
+pub(super) async fn verify(
+    migrator: &Migrator,
+    connection: &mut SqliteConnection,
+) -> Result<(), MigrateError> {
+    let applied = connection.list_applied_migrations("_sqlx_migrations").await?;
+    let same = |m: &Migration, a: &AppliedMigration| m.version == a.version && m.checksum == a.checksum;
+    for migration in migrator.iter() {
+        if !applied.iter().any(|a| same(migration, a)) {
+            return Err(MigrateError::VersionMismatch(migration.version));
+        }
+    }
+    match applied.iter().find(|a| !migrator.version_exists(a.version)) {
+        Some(unknown) => Err(MigrateError::VersionMissing(unknown.version)),
+        None => Ok(()),
+    }
+}

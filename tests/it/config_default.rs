@@ -1,0 +1,43 @@
+//! `config/drawbridge.toml` documents every key with its default. Both halves are checked here.
+
+use drawbridge::config::{Config, parse};
+use std::path::{Path, PathBuf};
+
+fn documented() -> (PathBuf, String) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/drawbridge.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    (file, text)
+}
+
+#[test]
+fn the_documented_default_is_the_default() {
+    let (file, text) = documented();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("policies")).unwrap();
+    std::fs::create_dir(dir.path().join("schemas")).unwrap();
+    let config =
+        parse(&file.display().to_string(), &text, dir.path()).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(config, Config::defaults(dir.path()));
+}
+
+/// A key that isn't in the file would be taken for its default without notice: so each is made wrong in turn,
+/// and has to be noticed in the file itself.
+#[test]
+fn every_documented_key_is_read_and_every_section_is_there() {
+    let (_, text) = documented();
+    let dir = tempfile::tempdir().unwrap();
+    let mut keys = 0;
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let Some((key, _)) = line.split_once(" = ") else { continue };
+        let wrong = text.replace(line, &format!("{key} = 1979-05-27"));
+        let faults = parse("wrong", &wrong, dir.path()).expect_err(key);
+        let noted = faults.list().iter().any(|fault| fault.message.starts_with(&format!("`{key}` in [")));
+        assert!(noted, "{key}: {faults}");
+        keys += 1;
+    }
+    // What `src/config/raw.rs` asks for: a key that is added there has to be documented here.
+    let raw = include_str!("../../src/config/raw.rs");
+    let asked =
+        [".text(\"", ".texts(\"", ".whole(\"", ".flag(\""].iter().map(|call| raw.matches(call).count());
+    assert_eq!(keys, asked.sum::<usize>());
+}

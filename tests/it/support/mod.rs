@@ -1,0 +1,27 @@
+//! A real gateway on loopback, started and stopped by the test that uses it.
+
+mod gateway;
+mod http;
+
+pub(crate) use gateway::{Gateway, GatewayBuilder};
+pub(crate) use http::{Answer, raw_exchange};
+
+use std::time::{Duration, Instant};
+
+/// How long a test waits for something that should come soon.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// Asks until the answer is `Some`, and fails with `what` after [`SOON`].
+pub(crate) async fn eventually<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = ask().await {
+            return found;
+        }
+        assert!(begun.elapsed() < SOON, "waited {SOON:?} in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
