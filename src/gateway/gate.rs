@@ -198,8 +198,12 @@ impl Gate {
         let presented = admitted.presented.as_ref().map_err(Clone::clone)?;
         let known = authenticate(&self.shared.access, presented, ctx.time).await?;
         if let Some(known) = &known {
-            // Before anything is decided or awaited, so that no end is missed from here on.
-            ctx.slot.watch(&known.cancellation);
+            // Before anything is decided or awaited, so that no end is missed from here on. What is over
+            // already is refused below, with an answer and an entry, and not cut.
+            ctx.over = known.cancellation.is_cancelled();
+            if !ctx.over {
+                ctx.slot.watch(&known.cancellation);
+            }
         }
         ctx.known = known;
         self.shared.metrics.stage(StageName::Authenticate, begun.elapsed());
@@ -221,6 +225,7 @@ impl Gate {
                     org_header: ctx.admitted.as_ref().and_then(|a| a.org.as_ref()),
                     source: ctx.source,
                     now: ctx.time,
+                    over: ctx.over,
                     fault: fault.as_ref(),
                 },
                 |id| fetched.take().filter(|o| o.id == *id).or_else(|| access.recall_org(id)),
@@ -250,15 +255,20 @@ impl Gate {
 
     async fn record(&self, ctx: &mut Context) -> Result<(), Refusal> {
         let begun = Instant::now();
-        record::intent(&self.shared.audit, ctx).await?;
+        // A cut waits for the commit that is under way, so that its intent is closed and not left open.
+        ctx.slot.set_exempt(true);
+        let recorded = record::intent(&self.shared.audit, ctx).await;
+        ctx.slot.set_exempt(false);
         if ctx.intent.is_some() {
             self.shared.metrics.stage(StageName::Record, begun.elapsed());
         }
-        Ok(())
+        recorded
     }
 
     /// Records and answers a refusal.
     async fn refuse(&self, session: &mut Session, ctx: &mut Context, refusal: Refusal) {
+        // Whoever is refused gets an answer, even if their session ends meanwhile.
+        ctx.slot.set_exempt(true);
         self.shared.metrics.decision(refusal.code.as_str());
         if let Some(by) = &refusal.policies {
             ctx.decided_by = Some(by.clone());
