@@ -18,7 +18,7 @@ mod raw;
 mod settings;
 
 pub use fault::{Fault, Faults, Look};
-pub use net::{InvalidOrigin, Network, Origin, Scheme};
+pub use net::{InvalidNetwork, InvalidOrigin, Network, Origin, Scheme};
 pub use settings::{
     AccessLogTo, Config, Credentials, Data, Impersonation, Limits, Log, Policy, Server, Tls, Upstream,
     UpstreamHost,

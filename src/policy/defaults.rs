@@ -8,13 +8,21 @@ macro_rules! files {
 
 /// Name and contents of each file of `policies/`, expected decisions included.
 pub const POLICIES: &[(&str, &str)] = files!("policies":
+    "bots.cases.toml",
     "bots.cedar",
+    "concurrency.cases.toml",
     "concurrency.cedar",
+    "impersonation.cases.toml",
     "impersonation.cedar",
+    "no-standing-access.cases.toml",
     "no-standing-access.cedar",
+    "org-roles.cases.toml",
     "org-roles.cedar",
+    "platform.cases.toml",
     "platform.cedar",
+    "revocation.cases.toml",
     "revocation.cedar",
+    "routes.cases.toml",
     "routes.cedar",
 );
 

@@ -16,6 +16,7 @@ pub struct LoadReport {
 impl LoadReport {
     pub(super) fn of(mut faults: Vec<Fault>) -> Self {
         faults.sort_by(|a, b| (&a.file, a.offset).cmp(&(&b.file, b.offset)));
+        faults.dedup_by_key(|f| f.line());
         Self {
             rendered: faults.iter().map(Fault::render).collect(),
             faults: faults.iter().map(Fault::line).collect(),

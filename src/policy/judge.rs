@@ -5,7 +5,7 @@ use super::decide::{Decision, Denial, Duty, Permit};
 use super::slice::Index;
 use crate::domain::ids::OrgId;
 use crate::domain::{Principal, Session};
-use cedar_policy::{AuthorizationError, Effect, PolicyId, Response};
+use cedar_policy::{AuthorizationError, Effect, Response};
 use std::sync::{Arc, LazyLock};
 
 /// What the verdict is about.
@@ -21,6 +21,54 @@ pub(super) struct Case<'a> {
     pub(super) policy_hash: &'a Arc<str>,
 }
 
+/// What evaluating some policies gave: positions, in the order of their ids.
+///
+/// Of disjoint sets of policies the findings can be joined, because a policy says the same whatever
+/// stands beside it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Findings {
+    forbids: Vec<u32>,
+    /// Not known where a forbid was found; then they don't matter.
+    permits: Vec<u32>,
+    errors: Vec<(u32, Arc<str>)>,
+}
+
+impl Findings {
+    /// What Cedar answered.
+    pub(super) fn of(response: &Response, index: &Index) -> Self {
+        let diagnostics = response.diagnostics();
+        let mut found = Self::default();
+        for (at, policy) in diagnostics.reason().filter_map(|id| index.find(id)) {
+            match policy.effect {
+                Effect::Forbid => found.forbids.push(at),
+                Effect::Permit => found.permits.push(at),
+            }
+        }
+        for error in diagnostics.errors() {
+            let AuthorizationError::PolicyEvaluationError(failed) = error;
+            // An unknown id can't be; it would still be an error.
+            let at = index.find(failed.policy_id()).map_or(u32::MAX, |(at, _)| at);
+            found.errors.push((at, error.to_string().into()));
+        }
+        found.sorted()
+    }
+
+    /// With those of other policies.
+    pub(super) fn join(mut self, other: &Self) -> Self {
+        self.forbids.extend(&other.forbids);
+        self.permits.extend(&other.permits);
+        self.errors.extend(other.errors.iter().cloned());
+        self.sorted()
+    }
+
+    fn sorted(mut self) -> Self {
+        self.forbids.sort_unstable();
+        self.permits.sort_unstable();
+        self.errors.sort_unstable_by_key(|(at, _)| *at);
+        self
+    }
+}
+
 static DEFAULT_DENY: LazyLock<Arc<str>> = LazyLock::new(|| "POLICY_DENIED".into());
 static ERROR: LazyLock<Arc<str>> = LazyLock::new(|| "POLICY_ERROR".into());
 static NOBODY: LazyLock<Arc<[Arc<str>]>> = LazyLock::new(|| Arc::new([]));
@@ -31,25 +79,19 @@ impl Case<'_> {
     ///
     /// Outside the schema policies were not validated, so their errors say nothing: forbids speak, and
     /// nothing is permitted.
-    pub(super) fn verdict(&self, response: &Response) -> Decision {
-        let diagnostics = response.diagnostics();
-        if self.applies && diagnostics.errors().next().is_some() {
-            for error in diagnostics.errors() {
-                tracing::error!(action = %self.action, %error, "a policy failed, the request is denied");
+    pub(super) fn verdict(&self, found: &Findings) -> Decision {
+        if self.applies && !found.errors.is_empty() {
+            for (_, error) in &found.errors {
+                tracing::error!(action = %self.action, error = %error, "a policy failed, the request is denied");
             }
-            let failed = self.positions(diagnostics.errors().map(|error| match error {
-                AuthorizationError::PolicyEvaluationError(e) => e.policy_id(),
-            }));
+            let failed: Vec<u32> = found.errors.iter().map(|(at, _)| *at).collect();
             return self.error(self.ids(&failed));
         }
-        let decided = self.positions(diagnostics.reason());
-        let Some(first) = decided.first().and_then(|at| self.index.at(*at)) else {
-            return self.default_deny();
-        };
-        match first.effect {
-            Effect::Forbid => self.forbidden(&decided),
-            Effect::Permit if self.applies => self.permitted(&decided),
-            Effect::Permit => self.default_deny(),
+        match (found.forbids.as_slice(), found.permits.as_slice()) {
+            ([], []) => self.default_deny(),
+            ([], permits) if self.applies => self.permitted(permits),
+            ([], _) => self.default_deny(),
+            (forbids, _) => self.forbidden(forbids),
         }
     }
 
@@ -70,7 +112,7 @@ impl Case<'_> {
     fn forbidden(&self, decided: &[u32]) -> Decision {
         // The highest priority speaks; among equals the first by id (positions follow the ids).
         let spokesman = self
-            .answers(&decided)
+            .answers(decided)
             .filter_map(|(at, a)| Some((a.priority, std::cmp::Reverse(at), a.refusal.as_ref()?)))
             .max_by_key(|(priority, at, _)| (*priority, *at));
         let Some((_, _, refusal)) = spokesman else { return self.broken() };
@@ -125,13 +167,6 @@ impl Case<'_> {
 
     fn answers<'b>(&'b self, decided: &'b [u32]) -> impl Iterator<Item = (u32, &'b Answer)> {
         decided.iter().filter_map(|at| Some((*at, &self.index.at(*at)?.answer)))
-    }
-
-    /// Positions of these policies, in the order of their ids.
-    fn positions<'b>(&self, ids: impl Iterator<Item = &'b PolicyId>) -> Vec<u32> {
-        let mut positions: Vec<u32> = ids.filter_map(|id| self.index.find(id).map(|(at, _)| at)).collect();
-        positions.sort_unstable();
-        positions
     }
 
     fn duty(&self, decided: &[u32]) -> Duty {

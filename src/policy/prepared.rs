@@ -1,12 +1,14 @@
 //! What is kept for a session between its requests: entities and the slice, ready to be asked.
 
-use super::context::Keys;
+use super::context::{self, Keys};
+use super::decide;
 use super::entities::{self, OrgFacts, TYPES, uid};
+use super::judge::Findings;
 use super::schema::{Declared, ResourceKind};
 use super::slice::{Index, Side, Slice};
 use crate::domain::{Org, Session};
 use arc_swap::ArcSwapOption;
-use cedar_policy::{Entities, EntityUid};
+use cedar_policy::{Authorizer, Context, Entities, EntityUid, PolicySet, Request};
 use std::sync::Arc;
 
 /// Orgs that a session keeps entities for; one more pushes out the oldest.
@@ -47,16 +49,18 @@ impl Place {
 
 /// A question of which only the context is missing.
 pub(super) struct Ready {
-    pub(super) principal: EntityUid,
-    pub(super) resource: EntityUid,
-    pub(super) entities: Entities,
-    pub(super) slice: Arc<Slice>,
+    principal: EntityUid,
+    resource: EntityUid,
+    entities: Entities,
+    slice: Arc<Slice>,
+    /// What the policies say that don't look at the context.
+    settled: Findings,
     /// What the context must hold.
-    pub(super) keys: Keys,
+    keys: Keys,
     /// Whether the schema lets this kind of principal ask. If not, nothing is ever permitted.
     pub(super) applies: bool,
     /// Whether a policy looks at the identifier of the resource, so that it must be built for each request.
-    pub(super) by_id: bool,
+    by_id: bool,
 }
 
 /// What a question is about, as the snapshot knows it.
@@ -64,6 +68,7 @@ pub(super) struct Ready {
 pub(super) struct Asked<'a> {
     pub(super) generation: u64,
     pub(super) index: &'a Index,
+    pub(super) authorizer: &'a Authorizer,
     pub(super) position: usize,
     pub(super) action: &'a Declared,
     pub(super) session: Option<&'a Session>,
@@ -151,21 +156,41 @@ impl Ready {
         let principal = Side { uid: &base.principal.uid, ancestors: &base.principal.groups };
         let own = Side { uid: &action.uid, ancestors: &action.groups };
         let resource = Side { uid: &base.resource, ancestors: base.org.as_slice() };
-        let slice = index.slice(principal, own, resource);
+        let slice = index.slice(principal, own, resource)?;
         let mut all = base.entities;
         if slice.reads.action {
             all.push(entities::action(&action.uid, &action.groups));
         }
-        Some(Self {
+        let mut ready = Self {
             applies: action.principals.contains(&base.principal.kind),
             by_id: action.resource == ResourceKind::OfOrg
                 && (slice.reads.resource_id || index.names_type(&action.resource_type)),
             keys: slice.reads.context.and(action.context),
             entities: Entities::from_entities(all, None).ok()?,
+            settled: Findings::default(),
             slice,
             principal: base.principal.uid,
             resource: base.resource,
-        })
+        };
+        ready.settled = ready.ask(asked, &ready.slice.settled, Context::empty())?;
+        Some(ready)
+    }
+
+    /// All findings for a request with this context; `None` if Cedar refuses the request (it never does).
+    pub(super) fn findings(&self, asked: Asked<'_>, context: &decide::Context<'_>) -> Option<Findings> {
+        if self.slice.open.is_empty() {
+            return Some(self.settled.clone());
+        }
+        let context = context::build(context, self.keys)?;
+        Some(self.ask(asked, &self.slice.open, context)?.join(&self.settled))
+    }
+
+    fn ask(&self, asked: Asked<'_>, policies: &PolicySet, context: Context) -> Option<Findings> {
+        let action = asked.action.uid.clone();
+        let request =
+            Request::new(self.principal.clone(), action, self.resource.clone(), context, None).ok()?;
+        let response = asked.authorizer.is_authorized(&request, policies, &self.entities);
+        Some(Findings::of(&response, asked.index))
     }
 }
 

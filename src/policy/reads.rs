@@ -40,10 +40,8 @@ impl Reads {
     fn visit(&mut self, value: &Value) {
         match value {
             Value::Array(items) => items.iter().for_each(|v| self.visit(v)),
-            Value::Object(object) => {
-                if !self.accessor(object) {
-                    object.values().for_each(|v| self.visit(v));
-                }
+            Value::Object(object) if !self.accessor(object) => {
+                object.values().for_each(|v| self.visit(v));
             }
             _ => {}
         }

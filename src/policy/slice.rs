@@ -8,12 +8,17 @@
 //! they are. That is exact, because Cedar's decision is only "some forbid? else some permit?" and a
 //! policy whose scope doesn't match neither decides nor errs.
 //!
+//! Most policies speak of a session and its org only, not of the context. They are evaluated when a
+//! session first asks for such an action ([`Slice::settled`]) and their findings kept with the session's
+//! prepared entities; each request evaluates the few that look at the context ([`Slice::open`]).
+//!
 //! Sets are made on the first question that needs them and shared by their list of policies. Memory:
 //! about 200 bytes a policy for the index, 1 KiB for each policy that was ever lowered, 0.5 KiB for each
 //! policy in a kept set; at most [`MAX_SETS`] sets are kept (at 10 policies each 10 MiB), then all are
 //! forgotten and made anew on demand; what sessions hold stays alive with them.
 
 use super::annotations::Answer;
+use super::context::Keys;
 use super::reads::Reads;
 use cedar_policy::{
     ActionConstraint, Effect, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint,
@@ -54,10 +59,13 @@ pub(super) struct Side<'a> {
     pub(super) ancestors: &'a [EntityUid],
 }
 
-/// A set that answers a question, and what its conditions look at.
+/// The policies that answer a question, and what their conditions look at.
 pub(super) struct Slice {
-    /// `None`: a policy can't be lowered; the question is denied.
-    pub(super) set: Option<PolicySet>,
+    /// Those that don't look at the context: what they say of a session stays as it is while the facts
+    /// about it and its org do.
+    pub(super) settled: PolicySet,
+    /// Those that do: asked on every request.
+    pub(super) open: PolicySet,
     pub(super) reads: Reads,
 }
 
@@ -138,7 +146,13 @@ impl Index {
     }
 
     /// The set for a question.
-    pub(super) fn slice(&self, principal: Side<'_>, action: Side<'_>, resource: Side<'_>) -> Arc<Slice> {
+    /// `None`: a policy can't be lowered; the question must be denied.
+    pub(super) fn slice(
+        &self,
+        principal: Side<'_>,
+        action: Side<'_>,
+        resource: Side<'_>,
+    ) -> Option<Arc<Slice>> {
         let buckets = [principal, resource].into_iter().flat_map(Side::all);
         let mut list: Vec<u32> = buckets
             .filter_map(|entity| self.by_entity.get(entity))
@@ -158,23 +172,27 @@ impl Index {
         self.shared(list)
     }
 
-    fn shared(&self, list: Vec<u32>) -> Arc<Slice> {
+    fn shared(&self, list: Vec<u32>) -> Option<Arc<Slice>> {
         if let Some(known) = self.sets.lock().get(list.as_slice()) {
-            return known.clone();
+            return Some(known.clone());
         }
-        let slice = Arc::new(self.make(&list));
+        let slice = Arc::new(self.make(&list)?);
         let mut sets = self.sets.lock();
         if sets.len() >= MAX_SETS {
             sets.clear();
         }
-        sets.entry(list.into()).or_insert(slice).clone()
+        Some(sets.entry(list.into()).or_insert(slice).clone())
     }
 
-    fn make(&self, list: &[u32]) -> Slice {
+    fn make(&self, list: &[u32]) -> Option<Slice> {
         let policies = || list.iter().filter_map(|position| self.at(*position));
+        let set = |settled: bool| {
+            let wanted = policies().filter(|p| (p.reads.context == Keys::default()) == settled);
+            let lowered: Option<Vec<Policy>> = wanted.map(Indexed::lowered).collect();
+            PolicySet::from_policies(lowered?).ok()
+        };
         let reads = policies().fold(Reads::default(), |all, p| all.or(p.reads));
-        let lowered: Option<Vec<Policy>> = policies().map(Indexed::lowered).collect();
-        Slice { set: lowered.and_then(|l| PolicySet::from_policies(l).ok()), reads }
+        Some(Slice { settled: set(true)?, open: set(false)?, reads })
     }
 }
 

@@ -3,12 +3,12 @@
 use super::context;
 use super::decide::{Decision, Question};
 use super::entities;
-use super::judge::Case;
+use super::judge::{Case, Findings};
 use super::prepared::{Asked, Base, Ready};
 use super::routes::{Found, Routes};
 use super::schema::{Declared, ResourceKind, Schemas};
 use super::slice::Index;
-use cedar_policy::{Authorizer, Entities, PolicySet, Request, Response};
+use cedar_policy::{Authorizer, Entities, PolicySet, Request};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -152,8 +152,8 @@ impl Snapshot {
         let Some(asked) = self.asked(question) else { return self.case(question, false, true).broken() };
         let ask = |ready: &Ready| {
             let case = self.case(question, asked.action.served_here, ready.applies);
-            match self.ask(asked.action, ready, question) {
-                Some(response) => case.verdict(&response),
+            match ready.findings(asked, question.context) {
+                Some(found) => case.verdict(&found),
                 None => case.broken(),
             }
         };
@@ -162,13 +162,6 @@ impl Snapshot {
             None => Ready::build(asked).map(|ready| ask(&ready)),
         };
         decision.unwrap_or_else(|| self.case(question, asked.action.served_here, true).broken())
-    }
-
-    fn ask(&self, action: &Declared, ready: &Ready, question: &Question<'_>) -> Option<Response> {
-        let context = context::build(question.context, ready.keys)?;
-        let (principal, resource) = (ready.principal.clone(), ready.resource.clone());
-        let request = Request::new(principal, action.uid.clone(), resource, context, None).ok()?;
-        Some(self.authorizer.is_authorized(&request, ready.slice.set.as_ref()?, &ready.entities))
     }
 
     /// Decides by evaluating every policy of the set with everything that is known: slow, and by
@@ -188,7 +181,10 @@ impl Snapshot {
             Some(self.authorizer.is_authorized(&request, &self.everything, &entities))
         };
         match response() {
-            Some(response) => self.case(question, asked.action.served_here, applies).verdict(&response),
+            Some(response) => {
+                let found = Findings::of(&response, &self.index);
+                self.case(question, asked.action.served_here, applies).verdict(&found)
+            }
             None => broken(),
         }
     }
@@ -208,6 +204,7 @@ impl Snapshot {
         Some(Asked {
             generation: self.generation,
             index: &self.index,
+            authorizer: &self.authorizer,
             position,
             action,
             session: question.session,

@@ -14,3 +14,5 @@ mod docs_links;
 mod story;
 mod support;
 mod layering;
+mod policy_files;
+mod policy_slices;

@@ -59,10 +59,11 @@ pub(super) fn entities(schema: &Schema, json: &Value, joined: &Joined<'_>, fault
             [("org".to_owned(), cedar_policy::RestrictedExpression::new_entity_uid(org.clone()))].into(),
             std::collections::HashSet::new(),
         );
-        match sample.map(|s| Entities::from_entities([s], Some(schema))) {
-            Ok(Ok(_)) if !optional => {}
-            Ok(Err(error)) => fault(name, full(&error), OF_ORG),
-            _ => fault(name, format!("the gateway knows nothing of a `{name}` but its org"), OF_ORG),
+        let Ok(sample) = sample else { continue };
+        match Entities::from_entities([sample], Some(schema)) {
+            Ok(_) if !optional => {}
+            Err(error) => fault(name, full(&error), OF_ORG),
+            Ok(_) => fault(name, format!("the gateway knows nothing of a `{name}` but its org"), OF_ORG),
         }
     }
 }
@@ -131,19 +132,21 @@ pub(super) fn context(
     let name = action.id().unescaped();
     let declared = json.get("").and_then(|ns| ns.get("actions")).and_then(|a| a.get(name));
     let record = declared.and_then(|a| a.get("appliesTo")).and_then(|a| a.get("context"));
-    let mut keys = Keys::default();
+    let (mut keys, mut unknown) = (Keys::default(), false);
     for attribute in record.into_iter().flat_map(|r| record_attributes(json, r)) {
         match Keys::named(attribute) {
             Some(key) => keys = keys.or(key),
-            None => fault(
-                format!(
+            None => {
+                unknown = true;
+                let message = format!(
                     "the gateway knows no context attribute `{attribute}`, which action `{name}` asks for"
-                ),
-                &format!("the known ones are {}", context::NAMES.join(", ")),
-            ),
+                );
+                fault(message, &format!("the known ones are {}", context::NAMES.join(", ")));
+            }
         }
     }
-    if let Some(sample) = context::sample(keys)
+    if !unknown
+        && let Some(sample) = context::sample(keys)
         && let Err(error) = sample.validate(schema, action)
     {
         fault(
