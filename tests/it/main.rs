@@ -10,9 +10,10 @@
 
 mod check_command;
 mod config_default;
+mod crash;
 mod docs_links;
-mod story;
-mod support;
 mod layering;
 mod policy_files;
 mod policy_slices;
+mod story;
+mod support;
