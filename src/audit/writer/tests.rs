@@ -5,6 +5,7 @@ use crate::audit::fixtures::{attribution, intent, refusal, store, store_with};
 use crate::audit::query::{Filter, Log, page};
 use crate::domain::Event;
 use crate::domain::ids::OrgId;
+use crate::store::db::mount::Mount;
 use crate::store::{DbOptions, Value as Sql};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -332,23 +333,30 @@ async fn a_full_disk_refuses_everything_and_leaves_room_for_a_revocation() {
 /// The same on a real file system. Needs the right to mount one.
 #[tokio::test]
 async fn a_full_file_system_refuses_everything_and_leaves_room_for_a_revocation() {
-    let mount = tempfile::tempdir().unwrap();
-    let mounted = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"])
-        .arg(mount.path())
-        .status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED a_full_file_system…: no right to mount a file system here");
-        return;
-    }
-    let db = store(&mount.path().join("data")).await;
-    // All but little of what is left goes to somebody else.
-    let free = rustix::fs::statvfs(mount.path()).unwrap();
-    let other = vec![0_u8; usize::try_from(free.f_bavail * free.f_frsize).unwrap() - 400_000];
-    std::fs::write(mount.path().join("other"), other).unwrap();
-    let finished = tokio::spawn(full_disk(db)).await;
-    let _ = std::process::Command::new("umount").arg("-l").arg(mount.path()).status();
-    finished.unwrap();
+    let Some(mount) = Mount::new(24) else { return };
+    let db = store(&mount.data()).await;
+    mount.fill(400_000);
+    full_disk(db).await;
+}
+
+#[tokio::test]
+async fn outcomes_wait_for_room() {
+    let Some(mount) = Mount::new(40) else { return };
+    let db = store(&mount.data()).await;
+    let writer = AuditWriter::start(db.clone()).await.unwrap();
+    let open = writer.intent(intent("imp_a", "org_acme")).await.unwrap();
+    mount.fill(0);
+    open.close(done());
+    // More than the database has pages for.
+    let mut entry = intent("imp_a", "org_acme");
+    entry.path = Some("/x".repeat(1_000_000));
+    writer.intent(entry).await.unwrap_err();
+    std::fs::remove_file(mount.path().join("other")).unwrap();
+    writer.intent(intent("imp_a", "org_acme")).await.unwrap().close(done());
+    writer.drain().await;
+    let told: Vec<_> =
+        org(&db).await.iter().map(|i| (i["outcome"].clone(), i["impersonation_seq"].clone())).collect();
+    assert_eq!(told, [("completed".into(), 2.into()), ("completed".into(), 1.into())]);
 }
 
 async fn full_disk(db: Db) {
@@ -433,6 +441,66 @@ async fn an_io_error_latches_until_the_next_start() {
     assert!(matches!(writer.refusal(refusal("usr_a", "X")).await, Err(AuditError::Latched)));
     assert_eq!(count(&db, "SELECT COUNT(*) FROM org_audit").await, 1);
     assert!(writer.stats().latched);
+}
+
+/// Where the process that meets the I/O error finds its folder.
+const IO_ERROR_FOLDER: &str = "DRAWBRIDGE_TEST_IO_ERROR_FOLDER";
+
+/// A real I/O error: this test runs itself again under a limit on the size of files, which SQLite meets as
+/// `SQLITE_IOERR_WRITE`.
+#[test]
+fn a_real_io_error_latches_and_the_next_start_tells_how_it_ended() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    if let Some(folder) = std::env::var_os(IO_ERROR_FOLDER) {
+        runtime.block_on(until_the_io_error(folder.as_ref()));
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let name = std::thread::current().name().unwrap().to_owned();
+    let child = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 18432; exec \"$0\" --exact \"$1\" --nocapture"])
+        .arg(std::env::current_exe().unwrap())
+        .arg(name)
+        .env(IO_ERROR_FOLDER, folder.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && told.contains("1 passed"),
+        "{told}{}",
+        String::from_utf8_lossy(&child.stderr)
+    );
+    runtime.block_on(async {
+        let db = store(folder.path()).await;
+        let writer = AuditWriter::start(db.clone()).await.unwrap();
+        assert_logs_agree(&db).await;
+        let open = "SELECT COUNT(*) FROM platform_audit i WHERE stage = 'intent' AND NOT EXISTS \
+                    (SELECT 1 FROM platform_audit o WHERE o.request_id = i.request_id AND o.stage = 'outcome')";
+        assert_eq!(count(&db, open).await, 0);
+        writer.drain().await;
+    });
+}
+
+async fn until_the_io_error(folder: &std::path::Path) {
+    let db = store(folder).await;
+    let writer = AuditWriter::start(db.clone()).await.unwrap();
+    let mut held = Vec::new();
+    let error = loop {
+        let mut entry = intent("imp_a", "org_acme");
+        entry.path = Some("/x".repeat(10_000));
+        match writer.intent(entry).await {
+            Ok(open) => held.push(open),
+            Err(error) => break error,
+        }
+        assert!(held.len() < 2_000, "no error");
+    };
+    let io = matches!(&error, IntentError::Audit(AuditError::Store(e)) if matches!(**e, StoreError::Io(_)));
+    assert!(io, "{error:?}");
+    let again = writer.intent(intent("imp_a", "org_acme")).await.unwrap_err();
+    assert!(matches!(again, IntentError::Audit(AuditError::Latched)), "{again:?}");
+    // A revocation may still try: the connection is in order, whatever the disk answers.
+    drop(db.write().await.unwrap());
+    std::mem::forget(held);
 }
 
 #[test]
