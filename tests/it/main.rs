@@ -10,6 +10,7 @@
 
 mod check_command;
 mod config_default;
+mod crash;
 mod docs_links;
 mod layering;
 mod policy_files;
