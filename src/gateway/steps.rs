@@ -51,8 +51,7 @@ impl Gate {
             .and_then(|a| a.as_inet())
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip().to_canonical());
         ctx.source = peer;
-        let raw =
-            session.as_http1().map(HttpSession::get_headers_raw_bytes);
+        let raw = session.as_http1().map(HttpSession::get_headers_raw_bytes);
         let target = if session.is_http2() {
             head.uri.path_and_query().map_or(&b""[..], |t| t.as_str().as_bytes())
         } else {
