@@ -126,7 +126,8 @@ fn told(steps: &[(String, u32, Box<dyn Fn() + '_>)], took: &[Vec<f64>]) -> Strin
     let mut ratios = ratios;
     ratios.sort_by(f64::total_cmp);
     writeln!(text, "many policies ÷ few: {:.2}", ratios[ratios.len() / 2]).unwrap();
-    writeln!(text, "first request of a session, in all: {:.0} µs", medians[4] + medians[5] + medians[7]).unwrap();
+    writeln!(text, "first request of a session, in all: {:.0} µs", medians[4] + medians[5] + medians[7])
+        .unwrap();
     text
 }
 
