@@ -47,7 +47,13 @@ async fn ready(State(state): State<AdminState>) -> Response {
         "applied_change": state.access.applied_change(),
         // One gateway holds the data folder: what it knows of changes is never old.
         "view_age_ms": 0,
-        "audit": { "latched": audit.latched, "queued": audit.queued, "open_intents": audit.open },
+        // Customers' own requests go on while the log can't be written, so that alone sends nobody away.
+        "audit": {
+            "failing": state.audit.failing(),
+            "latched": audit.latched,
+            "queued": audit.queued,
+            "open_intents": audit.open,
+        },
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, axum::Json(body)).into_response()
