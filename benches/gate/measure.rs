@@ -14,8 +14,10 @@ pub(crate) const OTHER_CORE: usize = 1;
 pub(crate) fn pin_self(core: usize) -> bool {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let me = std::process::id().to_string();
-    let pinned =
-        Command::new("taskset").args(["-pc", &core.to_string(), &me]).output().is_ok_and(|o| o.status.success());
+    let pinned = Command::new("taskset")
+        .args(["-pc", &core.to_string(), &me])
+        .output()
+        .is_ok_and(|o| o.status.success());
     cores > 1 && pinned
 }
 

@@ -11,8 +11,8 @@
 mod check_command;
 mod config_default;
 mod docs_links;
-mod story;
-mod support;
 mod layering;
 mod policy_files;
 mod policy_slices;
+mod story;
+mod support;
