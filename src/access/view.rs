@@ -7,6 +7,7 @@
 use super::{Cancellation, Known};
 use crate::domain::ids::{ImpersonationId, OrgId, Subject};
 use crate::domain::{Millis, Org, RevokeReason, Session};
+use crate::identity::AssertionSlot;
 use crate::policy::PreparedSlot;
 use crate::store::{ChangeRecord, Effect};
 use parking_lot::RwLock;
@@ -103,6 +104,7 @@ impl View {
             as_of,
             cancellation: handle.clone(),
             prepared: PreparedSlot::default(),
+            assertion: AssertionSlot::default(),
         });
         inner.put(key, Entry { known: Some(known.clone()), handle, expires_at, subjects });
         Ok(known)
