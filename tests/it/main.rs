@@ -16,3 +16,4 @@ mod support;
 mod layering;
 mod policy_files;
 mod policy_slices;
+mod races;

@@ -1,9 +1,13 @@
 //! A real gateway on loopback, started and stopped by the test that uses it.
 
+mod chance;
 mod gateway;
+mod house;
 mod http;
 
+pub(crate) use chance::{Chance, number};
 pub(crate) use gateway::{Gateway, GatewayBuilder};
+pub(crate) use house::{House, Staff, code};
 pub(crate) use http::{Answer, raw_exchange};
 
 use std::time::{Duration, Instant};
