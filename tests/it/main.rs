@@ -15,5 +15,6 @@ mod docs_links;
 mod layering;
 mod policy_files;
 mod policy_slices;
+mod races;
 mod story;
 mod support;
