@@ -6,13 +6,14 @@
 //! transaction with full facts where the schema says so, and write their audit entries in it.
 
 mod caller;
+mod background;
 mod cancellation;
 mod credentials;
 mod directory;
 mod disable;
 mod end;
 mod entries;
-mod expiry;
+
 mod known;
 mod mint;
 mod policy_change;
