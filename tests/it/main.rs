@@ -17,3 +17,5 @@ mod layering;
 mod policy_files;
 mod policy_slices;
 mod races;
+mod endings;
+mod minting;

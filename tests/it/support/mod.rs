@@ -1,14 +1,18 @@
 //! A real gateway on loopback, started and stopped by the test that uses it.
 
 mod chance;
+mod door;
 mod gateway;
 mod house;
 mod http;
+mod raw;
 
 pub(crate) use chance::{Chance, number};
+pub(crate) use door::Door;
 pub(crate) use gateway::{Gateway, GatewayBuilder};
 pub(crate) use house::{House, Staff, code};
 pub(crate) use http::{Answer, raw_exchange};
+pub(crate) use raw::{Open, Target, websocket};
 
 use std::time::{Duration, Instant};
 
