@@ -19,3 +19,5 @@ mod policy_slices;
 mod races;
 mod endings;
 mod minting;
+mod revocation;
+mod streams;
