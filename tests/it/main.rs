@@ -11,9 +11,11 @@
 mod check_command;
 mod config_default;
 mod crash;
+mod disk;
 mod docs_links;
 mod layering;
 mod policy_files;
+mod policy_reload;
 mod policy_slices;
 mod story;
 mod support;

@@ -2,11 +2,13 @@
 
 mod gateway;
 mod http;
+mod mount;
 mod random;
 mod recorder;
 
 pub(crate) use gateway::{Gateway, GatewayBuilder};
 pub(crate) use http::{Answer, raw_exchange};
+pub(crate) use mount::Mount;
 pub(crate) use random::{Random, count};
 pub(crate) use recorder::Recorder;
 
