@@ -11,11 +11,13 @@
 mod check_command;
 mod config_default;
 mod crash;
+mod disk;
 mod docs_links;
 mod endings;
 mod layering;
 mod minting;
 mod policy_files;
+mod policy_reload;
 mod policy_slices;
 mod races;
 mod revocation;

@@ -47,29 +47,43 @@ impl GatewayBuilder {
         self
     }
 
+    fn command(&self, data: &Path) -> Command {
+        let listen: &[&str] =
+            if self.args.iter().any(|a| a == "--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
+        let mut command = Command::new(env!("CARGO_BIN_EXE_drawbridge"));
+        command.arg("dev").args(listen).args(["--format", "json", "--data"]).arg(data).args(&self.args);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts it on the folder of [`GatewayBuilder::data`], where it is to refuse: exit code and stderr.
+    pub(crate) fn refused(self) -> (Option<i32>, String) {
+        let mut child =
+            self.command(self.data.as_deref().expect("a data folder")).spawn().expect("it starts");
+        let begun = Instant::now();
+        while child.try_wait().expect("a child").is_none() {
+            if begun.elapsed() > super::SOON {
+                drop(child.kill());
+                panic!("it doesn't refuse");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let output = child.wait_with_output().expect("its output");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "it says that it is ready");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
     /// Starts it and waits until it says that it is ready.
     pub(crate) fn start(self) -> Gateway {
-        let (data, temporary) = match self.data {
-            Some(data) => (data, None),
+        let (data, temporary) = match &self.data {
+            Some(data) => (data.clone(), None),
             None => {
                 let folder = tempfile::tempdir().expect("a temporary folder");
                 (folder.path().join("data"), Some(folder))
             }
         };
-        let listen =
-            if self.args.iter().any(|a| a == "--listen") { vec![] } else { vec!["--listen", "127.0.0.1:0"] };
-        let mut child = Command::new(env!("CARGO_BIN_EXE_drawbridge"))
-            .arg("dev")
-            .args(listen)
-            .args(["--format", "json", "--data"])
-            .arg(&data)
-            .args(&self.args)
-            .envs(self.env)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("drawbridge starts");
+        let mut child = self.command(&data).spawn().expect("drawbridge starts");
         let stderr = Arc::new(Mutex::new(String::new()));
         let (kept, mut pipe) = (stderr.clone(), child.stderr.take().expect("stderr"));
         let reader = std::thread::spawn(move || {
@@ -133,6 +147,10 @@ impl Gateway {
 
     pub(crate) fn policies(&self) -> PathBuf {
         self.text("/policies").into()
+    }
+
+    pub(crate) fn schemas(&self) -> PathBuf {
+        self.text("/schemas").into()
     }
 
     pub(crate) fn org(&self, name: &str) -> &str {
