@@ -98,15 +98,13 @@ impl Access {
         });
         // Until the policies have said yes, nothing may be revoked, in memory neither: so a first pass under
         // the same locks decides, and only what fails after a yes is put in force unwritten.
-        match self.act(&work).await {
+        let mut result = self.act(&work).await;
+        if matches!(result, Err(ActError::Store(StoreError::Full(_)))) {
+            let nobody = InMemory { subjects: Vec::new(), reason: RevokeReason::PlatformUserDisabled };
+            result = self.revoke(nobody, &work).await;
+        }
+        match result {
             Ok(outcome) => outcome,
-            Err(ActError::Store(StoreError::Full(_))) => {
-                self.revoke(
-                    InMemory { subjects: Vec::new(), reason: RevokeReason::PlatformUserDisabled },
-                    &work,
-                )
-                .await?
-            }
             Err(ActError::Store(error)) => {
                 if self.may_disable_unwritten(caller) {
                     self.view.apply_unrecorded(&subjects, RevokeReason::PlatformUserDisabled);

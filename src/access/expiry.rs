@@ -22,14 +22,18 @@ impl Access {
     pub async fn watch_expiry(self: Arc<Self>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut told = false;
         loop {
             tick.tick().await;
             self.view.expire(self.clock.now());
-            if let Err(error) = self.end_expired().await {
-                tracing::warn!(
+            match self.end_expired().await {
+                Ok(_) => told = false,
+                // Said once, not four times a second: a full disk stays full for a while.
+                Err(error) if !std::mem::replace(&mut told, true) => tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "expired impersonations can't be recorded yet"
-                );
+                ),
+                Err(_) => {}
             }
         }
     }

@@ -42,6 +42,8 @@ impl Access {
         template.status = Some(200);
         template.details.insert("allow_platform_impersonation".to_owned(), allow.into());
         let (org, why) = (org.clone(), RevokeReason::SupportAccessDisabled);
+        // An "off" that the disk refused ended these in memory: "on" must not bring them back.
+        let overdue = allow && self.view.is_unrecorded(&org.subject());
         let work = {
             let org = org.clone();
             work(move |tx| {
@@ -55,7 +57,7 @@ impl Access {
                         .await?;
                     let before = row.ok_or(ActError::NotFound("org"))?.int(0)? != 0;
                     let mut changes = Vec::new();
-                    if before != allow {
+                    if before != allow || overdue {
                         tx.execute(
                             "UPDATE org SET allow_platform_impersonation = $1 WHERE id = $2",
                             &[allow.into(), org.as_str().into()],
@@ -65,7 +67,7 @@ impl Access {
                         changes.push(ChangeRecord { effect: Effect::Changed, subjects: vec![org.subject()] });
                     }
                     let mut ended = 0;
-                    if !allow {
+                    if !allow || overdue {
                         let (all, change) = end_grants(tx, &LiveGrants::OfOrg(org), why, &template).await?;
                         ended = all.len();
                         changes.extend(change);

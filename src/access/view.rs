@@ -154,6 +154,11 @@ impl View {
         }
     }
 
+    /// Whether a revocation of `subject` is in force here without a record.
+    pub(super) fn is_unrecorded(&self, subject: &Subject) -> bool {
+        self.inner.read().unrecorded.contains_key(subject)
+    }
+
     /// Cuts the sessions whose time is over.
     pub(super) fn expire(&self, now: Millis) {
         let due =

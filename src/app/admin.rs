@@ -47,7 +47,13 @@ async fn ready(State(state): State<AdminState>) -> Response {
         "applied_change": state.access.applied_change(),
         // One gateway holds the data folder: what it knows of changes is never old.
         "view_age_ms": 0,
-        "audit": { "latched": audit.latched, "queued": audit.queued, "open_intents": audit.open },
+        // Customers' own requests go on while the log can't be written, so that alone sends nobody away.
+        "audit": {
+            "failing": state.audit.failing(),
+            "latched": audit.latched,
+            "queued": audit.queued,
+            "open_intents": audit.open,
+        },
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, axum::Json(body)).into_response()
@@ -57,7 +63,7 @@ async fn metrics(State(state): State<AdminState>) -> Response {
     match state.access.live_impersonations().await {
         Ok(live) => state.metrics.impersonations_live(usize::try_from(live).unwrap_or(0)),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "live impersonations can't be counted")
+            tracing::warn!(error = &error as &dyn std::error::Error, "live impersonations can't be counted");
         }
     }
     state.metrics.audit_queue(state.audit.stats().queued);

@@ -5,7 +5,7 @@ use crate::access::{Access, AccessParts, AccessSettings};
 use crate::audit::AuditWriter;
 use crate::config::{AccessLogTo, Config};
 use crate::domain::{Clock, Millis, ShiftedClock};
-use crate::identity::{Assertions, Keys, Sealer, Tokens};
+use crate::identity::{Assertions, KeyError, Keys, SealError, Sealer, Tokens};
 use crate::policy::{PolicyEngine, PolicyFolders};
 use crate::store::{Db, DbOptions, Embedded};
 use crate::telemetry::{AccessLog, AccessSink, Metrics};
@@ -58,7 +58,10 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
     let (access, audit, keys, clock) = records(&config, policy.clone(), true).await?;
     {
         let metrics = metrics.clone();
-        audit.on_commit(move |took, entries| metrics.audit_commit(took, entries));
+        audit.on_commit(move |took, committed| match committed {
+            Ok(entries) => metrics.audit_commit(took, entries),
+            Err(_) => metrics.audit_failure(),
+        });
     }
     let issuer = config.server.public_url.to_string();
     let assertions = Arc::new(Assertions::new(keys.clone(), &issuer, &config.upstream.audience));
@@ -95,7 +98,14 @@ async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) ->
         .await
         .map_err(|source| StartError::Data { path: config.data.dir.clone(), source })?;
     let sealer = Sealer::open_or_create(&config.data.master_key_file)?;
-    let keys = Arc::new(Keys::load_or_create(&db, &sealer, clock.as_ref()).await?);
+    let keys = Keys::load_or_create(&db, &sealer, clock.as_ref()).await.map_err(|error| match error {
+        KeyError::Seal(SealError::Sealed) => StartError::OtherMasterKey {
+            key: config.data.master_key_file.clone(),
+            data: config.data.dir.clone(),
+        },
+        other => other.into(),
+    })?;
+    let keys = Arc::new(keys);
     let audit = AuditWriter::start(db.clone()).await?;
     let tokens = Tokens::new(keys.clone(), &config.server.public_url.to_string());
     let settings = AccessSettings {

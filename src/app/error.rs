@@ -27,6 +27,17 @@ pub enum StartError {
     /// Keys.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The master key is another one than that of the data folder.
+    #[error(
+        "the master key `{key}` is not the one that the secrets in `{data}` were sealed with; put that one back",
+        key = key.display(), data = data.display()
+    )]
+    OtherMasterKey {
+        /// The file.
+        key: PathBuf,
+        /// The data folder.
+        data: PathBuf,
+    },
     /// The master key.
     #[error(transparent)]
     Seal(#[from] SealError),

@@ -42,6 +42,8 @@ pub struct Context {
     pub(super) admitted: Option<Admitted>,
     /// Who.
     pub(super) known: Option<Arc<Known>>,
+    /// Their session was over before this request began.
+    pub(super) over: bool,
     /// Where.
     pub(super) org: Option<Arc<Org>>,
     /// What.
@@ -111,6 +113,7 @@ impl Context {
             tls: false,
             admitted: None,
             known: None,
+            over: false,
             org: None,
             action: None,
             decided_by: None,

@@ -70,7 +70,7 @@ pub(super) fn dress(
         forwarded_headers(ctx, request)?;
     }
     if let HostHeader::Set(host) = host {
-        request.insert_header(header::HOST, host.as_str())?;
+        request.insert_header("Host", host.as_str())?;
     }
     for (name, value) in [
         ("x-drawbridge-principal", &passport.principal),
@@ -128,9 +128,9 @@ fn strip_own_cookies(request: &mut RequestHeader, own: &[String]) -> Result<()> 
     request.remove_header(&header::COOKIE);
     for (value, without) in values.into_iter().zip(without) {
         match without {
-            None => request.append_header(header::COOKIE, value)?,
+            None => request.append_header("Cookie", value)?,
             Some(rest) if rest.is_empty() => continue,
-            Some(rest) => request.append_header(header::COOKIE, rest)?,
+            Some(rest) => request.append_header("Cookie", rest)?,
         };
     }
     Ok(())

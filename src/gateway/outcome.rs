@@ -26,6 +26,7 @@ impl Drop for Context {
             record::attribute(&self.shared.audit, self);
         }
         self.shared.metrics.stage(StageName::Total, took);
+        self.shared.metrics.request(status);
         if self.shared.access_log.enabled() {
             self.shared.access_log.write(self.access_line(outcome, took));
         }

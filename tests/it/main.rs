@@ -10,9 +10,11 @@
 
 mod check_command;
 mod config_default;
+mod crash;
 mod docs_links;
 mod layering;
 mod policy_files;
 mod policy_slices;
+mod races;
 mod story;
 mod support;

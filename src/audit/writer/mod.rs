@@ -48,6 +48,20 @@ pub enum AuditError {
     Store(#[source] Arc<StoreError>),
 }
 
+impl AuditError {
+    /// The error with what lies beneath it, on one line.
+    fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            source = error.source();
+        }
+        text
+    }
+}
+
 /// Why an intent was not recorded as live.
 #[derive(Debug, thiserror::Error)]
 pub enum IntentError {
@@ -93,7 +107,7 @@ pub struct AuditWriter {
     shared: Arc<Shared>,
 }
 
-type Observer = Box<dyn Fn(Duration, usize) + Send + Sync>;
+type Observer = Box<dyn Fn(Duration, Result<usize, &AuditError>) + Send + Sync>;
 
 struct Shared {
     db: Db,
@@ -105,6 +119,8 @@ struct Shared {
     open: Mutex<Shares>,
     /// Locked alone.
     repeats: Mutex<Repeats>,
+    /// Why the last transaction failed, until one succeeds.
+    failing: Mutex<Option<AuditError>>,
     /// Set by an I/O error, never unset.
     latched: AtomicBool,
     last_commit_micros: AtomicU64,
@@ -177,6 +193,7 @@ impl AuditWriter {
             wake: Notify::new(),
             open: Mutex::new(Shares::bounded(OPEN)),
             repeats: Mutex::default(),
+            failing: Mutex::default(),
             latched: AtomicBool::new(false),
             last_commit_micros: AtomicU64::new(0),
             on_commit: OnceLock::new(),
@@ -267,8 +284,18 @@ impl AuditWriter {
         }
     }
 
-    /// Calls `observer` after each commit with the time that it took and the number of entries. Once only: false when one is set.
-    pub fn on_commit(&self, observer: impl Fn(Duration, usize) + Send + Sync + 'static) -> bool {
+    /// Why the log can't be written, with all causes on one line; `None` while it can.
+    #[must_use]
+    pub fn failing(&self) -> Option<String> {
+        self.shared.failing.lock().as_ref().map(AuditError::with_causes)
+    }
+
+    /// Calls `observer` after each commit with the time that it took and the number of entries, or with why
+    /// it failed. Once only: false when one is set.
+    pub fn on_commit(
+        &self,
+        observer: impl Fn(Duration, Result<usize, &AuditError>) + Send + Sync + 'static,
+    ) -> bool {
         self.shared.on_commit.set(Box::new(observer)).is_ok()
     }
 }

@@ -126,7 +126,9 @@ impl Writer {
         }
         if self.due || draining {
             let closed = self.bases.first_key_value().map_or(self.latest, |(base, _)| *base);
-            batch.closed_before = Some(closed).filter(|n| *n > self.closed_before && self.recovered);
+            // After a failure it is written again as it is: a small write that shows whether there is room.
+            batch.closed_before =
+                Some(closed).filter(|n| (*n > self.closed_before || self.told) && self.recovered);
             self.due = false;
         }
         batch
@@ -139,15 +141,23 @@ impl Writer {
         match committed {
             Ok(committed) => {
                 self.failing = false;
-                self.told = false;
+                if std::mem::take(&mut self.told) {
+                    tracing::info!("the audit log is written again");
+                    *self.shared.failing.lock() = None;
+                }
                 let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
                 self.shared.last_commit_micros.store(micros, Ordering::Relaxed);
                 if let Some(observer) = self.shared.on_commit.get() {
-                    observer(took, batch.len());
+                    observer(took, Ok(batch.len()));
                 }
                 self.committed(batch, &committed);
             }
-            Err(error) => self.failed(batch, &error),
+            Err(error) => {
+                if let Some(observer) = self.shared.on_commit.get() {
+                    observer(took, Err(&error));
+                }
+                self.failed(batch, &error);
+            }
         }
     }
 
@@ -233,8 +243,13 @@ impl Writer {
 
     fn failed(&mut self, batch: Batch, error: &AuditError) {
         if !std::mem::replace(&mut self.told, true) {
-            tracing::error!(error = %ErrorChain(error), entries = batch.len(), "the audit log wasn't written");
+            tracing::error!(
+                error = error.with_causes(),
+                entries = batch.len(),
+                "the audit log wasn't written"
+            );
         }
+        *self.shared.failing.lock() = Some(error.clone());
         self.failing = true;
         self.carried = (batch.closings, batch.others);
         for work in batch.work {
@@ -248,20 +263,5 @@ impl Writer {
                 }
             }
         }
-    }
-}
-
-/// An error with what lies beneath it, on one line.
-struct ErrorChain<'a>(&'a AuditError);
-
-impl std::fmt::Display for ErrorChain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = std::error::Error::source(self.0);
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
     }
 }

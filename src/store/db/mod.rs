@@ -12,6 +12,8 @@ mod tx;
 mod value;
 
 #[cfg(test)]
+pub(crate) mod mount;
+#[cfg(test)]
 mod tests;
 
 pub use error::{OpenError, StoreError};

@@ -73,8 +73,9 @@ async fn an_abandoned_future_blocks_nobody() {
         // Polled a few times at most, then dropped wherever it stands.
         let _ = tokio::time::timeout(never, abandoned).await;
     }
-    let before = settings(&db).await;
+    // The writer's turn comes after whatever the abandoned ones had sent.
     let mut tx = db.write().await.unwrap();
+    let before = settings(&db).await;
     put(&mut tx, "last", "1").await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(settings(&db).await, before + 1);
@@ -216,6 +217,44 @@ async fn a_data_folder_that_is_a_file_is_a_clear_error() {
     let error = Db::open(DbOptions::new(&file)).await.err().unwrap();
     assert!(matches!(error, StoreError::Open(OpenError::Folder { .. })), "{error:?}");
     assert!(error.to_string().contains("file"));
+}
+
+#[tokio::test]
+async fn a_full_or_read_only_disk_at_open_is_a_clear_error() {
+    let Some(mount) = mount::Mount::new(12) else { return };
+    mount.fill(0);
+    let error = Db::open(DbOptions::new(mount.data())).await.err().unwrap();
+    assert!(matches!(error, StoreError::Open(OpenError::Full { .. })), "{error:?}");
+    assert!(error.to_string().contains(&mount.data().display().to_string()), "{error}");
+
+    let Some(mount) = mount::Mount::new(24) else { return };
+    drop(open(&mount.data()).await);
+    mount.make_read_only();
+    let error = Db::open(DbOptions::new(mount.data())).await.err().unwrap();
+    assert!(matches!(error, StoreError::Open(OpenError::ReadOnly { .. })), "{error:?}");
+}
+
+/// Here SQLite rolls back by itself, and the driver would refuse every later transaction.
+#[tokio::test]
+async fn the_writer_goes_on_after_a_full_file_system() {
+    let Some(mount) = mount::Mount::new(24) else { return };
+    let db = open(&mount.data()).await;
+    mount.fill(100_000);
+    let long = "x".repeat(500_000);
+    for _ in 0..3 {
+        let mut tx = db.write().await.unwrap();
+        let filled = match put(&mut tx, "a", &long).await {
+            Ok(_) => tx.commit().await,
+            Err(error) => Err(error),
+        };
+        assert!(matches!(filled, Err(StoreError::Full(_))), "{filled:?}");
+    }
+    assert_eq!(settings(&db).await, 0);
+    std::fs::remove_file(mount.path().join("other")).unwrap();
+    let mut tx = db.write().await.unwrap();
+    put(&mut tx, "a", &long).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(settings(&db).await, 1);
 }
 
 /// The logs keep what they hold, whatever the statement.

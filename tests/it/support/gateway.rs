@@ -223,6 +223,12 @@ impl Gateway {
         assert!(status.success(), "kill {signal}");
     }
 
+    /// `kill -9`, and the end of it.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("a process to kill");
+        self.child.wait().expect("a child");
+    }
+
     /// Waits for the process to end by itself; its exit code.
     pub(crate) fn wait(&mut self) -> Option<i32> {
         let begun = Instant::now();

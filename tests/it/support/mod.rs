@@ -1,10 +1,18 @@
 //! A real gateway on loopback, started and stopped by the test that uses it.
 
+mod chance;
 mod gateway;
+mod house;
 mod http;
+mod random;
+mod recorder;
 
+pub(crate) use chance::{Chance, number};
 pub(crate) use gateway::{Gateway, GatewayBuilder};
+pub(crate) use house::{House, Staff, code};
 pub(crate) use http::{Answer, raw_exchange};
+pub(crate) use random::{Random, count};
+pub(crate) use recorder::Recorder;
 
 use std::time::{Duration, Instant};
 

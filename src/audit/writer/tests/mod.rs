@@ -1,10 +1,13 @@
 //! The writer on a real store: grants that end, faults, crashes, floods.
 
+mod faults;
+
 use super::*;
 use crate::audit::fixtures::{attribution, intent, refusal, store, store_with};
 use crate::audit::query::{Filter, Log, page};
 use crate::domain::Event;
 use crate::domain::ids::OrgId;
+use crate::store::db::mount::Mount;
 use crate::store::{DbOptions, Value as Sql};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -323,83 +326,6 @@ async fn attribution_is_written_without_waiting() {
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_everything_and_leaves_room_for_a_revocation() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = store_with(DbOptions { max_pages: Some(150), ..DbOptions::new(folder.path()) }).await;
-    full_disk(db).await;
-}
-
-/// The same on a real file system. Needs the right to mount one.
-#[tokio::test]
-async fn a_full_file_system_refuses_everything_and_leaves_room_for_a_revocation() {
-    let mount = tempfile::tempdir().unwrap();
-    let mounted = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"])
-        .arg(mount.path())
-        .status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED a_full_file_system…: no right to mount a file system here");
-        return;
-    }
-    let db = store(&mount.path().join("data")).await;
-    // All but little of what is left goes to somebody else.
-    let free = rustix::fs::statvfs(mount.path()).unwrap();
-    let other = vec![0_u8; usize::try_from(free.f_bavail * free.f_frsize).unwrap() - 400_000];
-    std::fs::write(mount.path().join("other"), other).unwrap();
-    let finished = tokio::spawn(full_disk(db)).await;
-    let _ = std::process::Command::new("umount").arg("-l").arg(mount.path()).status();
-    finished.unwrap();
-}
-
-async fn full_disk(db: Db) {
-    let writer = AuditWriter::start(db.clone()).await.unwrap();
-    let mut recorded = 0;
-    let big = || {
-        let mut entry = intent("imp_a", "org_acme");
-        entry.path = Some("/x".repeat(10_000));
-        entry
-    };
-    let error = loop {
-        match writer.intent(big()).await {
-            Ok(open) => open.close(done()),
-            Err(error) => break error,
-        }
-        recorded += 1;
-        assert!(recorded < 1_000, "never full");
-    };
-    let full = |error: &IntentError| matches!(error, IntentError::Audit(AuditError::Store(e)) if matches!(**e, StoreError::Full(_)));
-    assert!(full(&error), "{error:?}");
-    assert_eq!(count(&db, "SELECT COUNT(*) FROM org_audit WHERE stage = 'intent'").await, recorded);
-    assert_eq!(count(&db, "SELECT COUNT(*) FROM platform_audit WHERE stage = 'intent'").await, recorded);
-    assert_eq!(
-        count(&db, "SELECT seq FROM impersonation WHERE id = 'imp_a'").await,
-        recorded,
-        "no number is lost"
-    );
-    assert!(full(&writer.intent(big()).await.unwrap_err()), "it is tried again, and refused again");
-    assert!(!writer.stats().latched);
-
-    // The owner's switch: as `access` does it.
-    assert!(db.release_reserve());
-    let mut tx = db.write().await.unwrap();
-    for imp in ["imp_a", "imp_b", "imp_c"] {
-        let end = "UPDATE impersonation SET ended_at = {now}, revoke_reason = 'support_access_disabled' WHERE id = $1";
-        tx.execute(end, &[imp.into()]).await.unwrap();
-        let entry = Entry {
-            event: Event::ImpersonationEnded,
-            stage: crate::audit::Stage::Act,
-            ..intent(imp, "org_acme")
-        };
-        crate::audit::write_act(&mut tx, &entry).await.unwrap();
-    }
-    tx.commit().await.unwrap();
-    assert_eq!(count(&db, "SELECT COUNT(*) FROM impersonation WHERE ended_at IS NULL").await, 0);
-    // The rest of the reserve is not the audit's.
-    assert!(full(&writer.intent(intent("imp_a", "org_acme")).await.unwrap_err()));
-    writer.drain().await;
-}
-
-#[tokio::test]
 async fn hostile_bytes_stay_on_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let db = store(folder.path()).await;
@@ -419,20 +345,6 @@ async fn hostile_bytes_stay_on_one_line() {
         }
     }
     assert_eq!(platform(&db).await[0]["reason"], hostile);
-}
-
-#[tokio::test]
-async fn an_io_error_latches_until_the_next_start() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = store(folder.path()).await;
-    let writer = AuditWriter::start(db.clone()).await.unwrap();
-    let _open = writer.intent(intent("imp_a", "org_acme")).await.unwrap();
-    writer.shared.latched.store(true, Ordering::SeqCst);
-    let refused = writer.intent(intent("imp_a", "org_acme")).await.unwrap_err();
-    assert!(matches!(refused, IntentError::Audit(AuditError::Latched)), "{refused:?}");
-    assert!(matches!(writer.refusal(refusal("usr_a", "X")).await, Err(AuditError::Latched)));
-    assert_eq!(count(&db, "SELECT COUNT(*) FROM org_audit").await, 1);
-    assert!(writer.stats().latched);
 }
 
 #[test]
