@@ -156,6 +156,7 @@ pub(crate) fn ask(fixture: &Fixture, snapshot: &Snapshot, known: &Known, now: i6
         org_header: None,
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         now,
+        over: false,
         fault: None,
     };
     let find = |id: &OrgId| fixture.parts.access.recall_org(id);

@@ -15,7 +15,7 @@ use pingora::protocols::http::v1::server::HttpSession;
 use pingora::proxy::Session;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Where a request goes that was let in.
 pub(super) enum Way {
@@ -88,7 +88,6 @@ impl Gate {
 
     async fn authenticate(&self, ctx: &mut Context) -> Result<(), Refusal> {
         let Some(admitted) = &ctx.admitted else { return Ok(()) };
-        let begun = Instant::now();
         let presented = admitted.presented.as_ref().map_err(Clone::clone)?;
         let known = authenticate(&self.shared.access, presented, ctx.time).await?;
         if let Some(known) = &known {
@@ -100,12 +99,11 @@ impl Gate {
             }
         }
         ctx.known = known;
-        self.shared.metrics.stage(StageName::Authenticate, begun.elapsed());
+        ctx.stage_ends(StageName::Authenticate);
         Ok(())
     }
 
     async fn authorize(&self, ctx: &mut Context) -> Result<(Permit, Served), Refusal> {
-        let begun = Instant::now();
         let fault = ctx.admitted.as_ref().and_then(fault);
         let mut fetched: Option<Arc<Org>> = None;
         loop {
@@ -142,19 +140,18 @@ impl Gate {
             ctx.decided_by = Some((permit.policies().clone(), permit.policy_hash().clone()));
             ctx.duty = permit.duty();
             self.shared.metrics.decision("permit");
-            self.shared.metrics.stage(StageName::Authorize, begun.elapsed());
+            ctx.stage_ends(StageName::Authorize);
             return Ok((permit, served));
         }
     }
 
     async fn record(&self, ctx: &mut Context) -> Result<(), Refusal> {
-        let begun = Instant::now();
         // A cut waits for the commit that is under way, so that its intent is closed and not left open.
         ctx.slot.set_exempt(true);
         let recorded = record::intent(&self.shared.audit, ctx).await;
         ctx.slot.set_exempt(false);
         if ctx.intent.is_some() {
-            self.shared.metrics.stage(StageName::Record, begun.elapsed());
+            ctx.stage_ends(StageName::Record);
         }
         recorded
     }
