@@ -63,7 +63,7 @@ async fn metrics(State(state): State<AdminState>) -> Response {
     match state.access.live_impersonations().await {
         Ok(live) => state.metrics.impersonations_live(usize::try_from(live).unwrap_or(0)),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "live impersonations can't be counted")
+            tracing::warn!(error = &error as &dyn std::error::Error, "live impersonations can't be counted");
         }
     }
     state.metrics.audit_queue(state.audit.stats().queued);

@@ -74,7 +74,7 @@ pub fn run(args: Args) -> Exit {
             for org in access.all_orgs().await? {
                 match format {
                     FormatArg::Human => {
-                        Printer::std().data(format!("{}  {:<20} {}", org.id, org.slug, org.name))
+                        Printer::std().data(format!("{}  {:<20} {}", org.id, org.slug, org.name));
                     }
                     FormatArg::Json => Printer::std().data(serde_json::json!({
                         "id": org.id, "slug": org.slug, "name": org.name, "status": org.status.as_str(),
