@@ -41,7 +41,6 @@ impl Cancellation {
 
     /// Resolves at the next [`Cancellation::cancel`]. Create it, *then* ask [`Cancellation::is_cancelled`],
     /// and no wake-up is lost.
-    #[must_use]
     pub fn notified(&self) -> OwnedNotified {
         self.inner.notify.clone().notified_owned()
     }

@@ -5,7 +5,7 @@ use super::refusal::{Code, Refusal, over};
 use super::route::{OrgChoice, OrgHints, unknown_org, which_org};
 use crate::access::Known;
 use crate::domain::ids::OrgId;
-use crate::domain::{Millis, Org};
+use crate::domain::{Millis, Org, Session};
 use crate::policy::{Action, Context, Decision, Permit, Question, Routed, Snapshot};
 use http::HeaderValue;
 use std::net::IpAddr;
@@ -26,6 +26,8 @@ pub struct Asking<'a> {
     pub source: IpAddr,
     /// Now.
     pub now: Millis,
+    /// The session's handle says that it is over, whatever its facts say.
+    pub over: bool,
     /// Refused already for what the policies can't see (a bad path, a foreign origin). A stranger's 401
     /// comes first, and the route is still looked up to name the action in the entry.
     pub fault: Option<&'a Refusal>,
@@ -68,7 +70,7 @@ pub fn authorize(
     if let Some(fault) = asking.fault {
         let refusal = match session {
             None => Refusal::unauthenticated(),
-            Some(session) => floor(session, asking.now).unwrap_or_else(|| fault.clone()),
+            Some(session) => floor(session, asking).unwrap_or_else(|| fault.clone()),
         };
         return refuse(None, None, refusal);
     }
@@ -89,7 +91,7 @@ pub fn authorize(
     };
     let org = match which_org(session, hints) {
         Err(refusal) => {
-            return refuse(name, None, session.and_then(|s| floor(s, asking.now)).unwrap_or(refusal));
+            return refuse(name, None, session.and_then(|s| floor(s, asking)).unwrap_or(refusal));
         }
         Ok(OrgChoice::None) => None,
         Ok(OrgChoice::Unknown) => unknown_org(),
@@ -115,7 +117,7 @@ pub fn authorize(
                 _ => denied,
             })
         }
-        Decision::Permit(permit) => match (undeclared, session.and_then(|s| floor(s, asking.now))) {
+        Decision::Permit(permit) => match (undeclared, session.and_then(|s| floor(s, asking))) {
             (_, Some(over)) => Err(under(over, &permit)),
             (Some(undeclared), None) => Err(under(undeclared, &permit)),
             (None, None) => Ok(permit),
@@ -162,8 +164,9 @@ fn decide(
 }
 
 /// The floor beneath the policies: what is over is never forwarded, whatever they say.
-fn floor(session: &crate::domain::Session, now: Millis) -> Option<Refusal> {
-    over(session, now).map(|reason| Refusal::over(session, Some(reason)))
+fn floor(session: &Session, asking: &Asking<'_>) -> Option<Refusal> {
+    let reason = over(session, asking.now);
+    (asking.over || reason.is_some()).then(|| Refusal::over(session, reason))
 }
 
 /// A refusal by code of what policies would have permitted.

@@ -70,7 +70,7 @@ pub(super) fn dress(
         forwarded_headers(ctx, request)?;
     }
     if let HostHeader::Set(host) = host {
-        request.insert_header(header::HOST, host.as_str())?;
+        request.insert_header("Host", host.as_str())?;
     }
     for (name, value) in [
         ("x-drawbridge-principal", &passport.principal),
@@ -86,15 +86,16 @@ pub(super) fn dress(
     }
     if let Some(known) = &ctx.known {
         let bound = (ctx.request_id.as_str(), ctx.method.as_str(), ctx.uri.path());
-        let assertion = assertions.sign(&AssertionFor {
+        let what = AssertionFor {
             session: &known.session,
             org: passport.org_id.as_ref(),
             request: ctx.is_impersonated().then_some(bound),
             now,
-        });
-        let assertion = assertion
+        };
+        let assertion = assertions
+            .sign_once(&what, &known.assertion)
             .map_err(|e| pingora::Error::because(InternalError, "the assertion can't be signed", e))?;
-        request.insert_header("x-drawbridge-assertion", assertion.as_ref())?;
+        request.insert_header("x-drawbridge-assertion", assertion)?;
     }
     Ok(())
 }
@@ -127,9 +128,9 @@ fn strip_own_cookies(request: &mut RequestHeader, own: &[String]) -> Result<()> 
     request.remove_header(&header::COOKIE);
     for (value, without) in values.into_iter().zip(without) {
         match without {
-            None => request.append_header(header::COOKIE, value)?,
+            None => request.append_header("Cookie", value)?,
             Some(rest) if rest.is_empty() => continue,
-            Some(rest) => request.append_header(header::COOKIE, rest)?,
+            Some(rest) => request.append_header("Cookie", rest)?,
         };
     }
     Ok(())

@@ -1,21 +1,20 @@
 //! The gate: Pingora's phases, one line a step, in the order of architecture §1.
 
-use super::admit::{Admission, Head, body_too_large};
-use super::authenticate::authenticate;
-use super::authorize::{Asking, Verdict, authorize};
+use super::admit::{Admission, body_too_large};
 use super::bridge::Bridge;
 use super::context::{Context, End};
 use super::cut::take_slot;
+use super::failure::{from_error, is_timeout, over_by_now, stop};
 use super::forward::{dress, forward};
-use super::refusal::{Code, Refusal};
+use super::problem;
 use super::settings::{GateSettings, HostHeader, Limits, Timeouts};
+use super::steps::Way;
 use super::upstream::Upstream;
-use super::{problem, record};
-use crate::access::{Access, CredentialError};
+use crate::access::Access;
 use crate::audit::AuditWriter;
-use crate::domain::{Clock, Org};
+use crate::domain::Clock;
 use crate::identity::Assertions;
-use crate::policy::{Permit, PolicyEngine};
+use crate::policy::PolicyEngine;
 use crate::telemetry::{AccessLog, Metrics, StageName};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,7 +23,6 @@ use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -53,33 +51,27 @@ pub struct Parts {
 
 /// What every request needs.
 pub(super) struct Shared {
-    access: Arc<Access>,
-    policy: Arc<PolicyEngine>,
+    pub(super) access: Arc<Access>,
+    pub(super) policy: Arc<PolicyEngine>,
     pub(super) audit: AuditWriter,
     assertions: Arc<Assertions>,
     pub(super) metrics: Metrics,
     pub(super) access_log: AccessLog,
     pub(super) clock: Arc<dyn Clock>,
-    admission: Admission,
-    bridge: Bridge,
+    pub(super) admission: Admission,
+    pub(super) bridge: Bridge,
     upstream: Arc<Upstream>,
     host_header: HostHeader,
     own_cookies: Vec<String>,
     limits: Limits,
-    timeouts: Timeouts,
+    pub(super) timeouts: Timeouts,
     retries: usize,
 }
 
 /// The data plane. Cheap to clone; each worker has one.
 #[derive(Clone)]
 pub struct Gate {
-    shared: Arc<Shared>,
-}
-
-/// Where a request goes that was let in.
-enum Way {
-    Upstream,
-    Answered,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Gate {
@@ -128,176 +120,6 @@ impl Gate {
     pub(super) fn header_bytes(&self) -> usize {
         self.shared.limits.header_bytes
     }
-
-    /// The steps before a request is let out, in their order.
-    async fn steps(&self, session: &mut Session, ctx: &mut Context) -> Result<Way, Refusal> {
-        self.admit(session, ctx)?;
-        self.authenticate(ctx).await?;
-        match self.authorize(ctx).await? {
-            (permit, Served::Here) => {
-                self.shared.bridge.serve(session, ctx, permit).await.map(|()| Way::Answered)
-            }
-            (permit, Served::Upstream) => {
-                self.record(ctx).await?;
-                ctx.permit = Some(permit);
-                Ok(Way::Upstream)
-            }
-        }
-    }
-
-    fn admit(&self, session: &mut Session, ctx: &mut Context) -> Result<(), Refusal> {
-        self.set_timeouts(session);
-        let head = session.req_header();
-        ctx.method = head.method.clone();
-        ctx.uri = head.uri.clone();
-        ctx.tls = session.digest().is_some_and(|d| d.ssl_digest.is_some());
-        let peer = session
-            .client_addr()
-            .and_then(|a| a.as_inet())
-            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip().to_canonical());
-        ctx.source = peer;
-        let raw =
-            session.as_http1().map(pingora::protocols::http::v1::server::HttpSession::get_headers_raw_bytes);
-        let target = if session.is_http2() {
-            head.uri.path_and_query().map_or(&b""[..], |t| t.as_str().as_bytes())
-        } else {
-            head.raw_path()
-        };
-        let admitted = self.shared.admission.admit(&Head {
-            method: &head.method,
-            version: head.version,
-            target,
-            uri: &head.uri,
-            headers: &head.headers,
-            raw: raw.as_deref(),
-            odd_request_line: ctx.slot.line().is_odd(),
-            peer,
-        })?;
-        ctx.source = admitted.source;
-        if admitted.websocket {
-            session.set_read_timeout(Some(self.shared.timeouts.stream_idle));
-        }
-        ctx.admitted = Some(admitted);
-        Ok(())
-    }
-
-    /// Every wait for the client has an end; Pingora's own are infinite or a minute.
-    fn set_timeouts(&self, session: &mut Session) {
-        let t = &self.shared.timeouts;
-        session.set_read_timeout(Some(t.client_body));
-        session.set_write_timeout(Some(t.write));
-        session.set_total_drain_timeout(Some(Duration::from_secs(1)));
-        if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(t.keep_alive.as_secs().max(1)));
-        }
-    }
-
-    async fn authenticate(&self, ctx: &mut Context) -> Result<(), Refusal> {
-        let Some(admitted) = &ctx.admitted else { return Ok(()) };
-        let begun = Instant::now();
-        let presented = admitted.presented.as_ref().map_err(Clone::clone)?;
-        let known = authenticate(&self.shared.access, presented, ctx.time).await?;
-        if let Some(known) = &known {
-            // Before anything is decided or awaited, so that no end is missed from here on.
-            ctx.slot.watch(&known.cancellation);
-        }
-        ctx.known = known;
-        self.shared.metrics.stage(StageName::Authenticate, begun.elapsed());
-        Ok(())
-    }
-
-    async fn authorize(&self, ctx: &mut Context) -> Result<(Permit, Served), Refusal> {
-        let begun = Instant::now();
-        let fault = ctx.admitted.as_ref().and_then(fault);
-        let mut fetched: Option<Arc<Org>> = None;
-        loop {
-            let access = &self.shared.access;
-            let answer = authorize(
-                &self.shared.policy.snapshot(),
-                &Asking {
-                    method: ctx.method.as_str(),
-                    path: ctx.uri.path(),
-                    known: ctx.known.as_deref(),
-                    org_header: ctx.admitted.as_ref().and_then(|a| a.org.as_ref()),
-                    source: ctx.source,
-                    now: ctx.time,
-                    fault: fault.as_ref(),
-                },
-                |id| fetched.take().filter(|o| o.id == *id).or_else(|| access.recall_org(id)),
-            );
-            ctx.action = answer.action;
-            ctx.org = answer.org;
-            let (permit, served) = match answer.verdict {
-                Verdict::NeedsOrg(id) => {
-                    fetched = Some(access.org(&id).await.map_err(|e| match e {
-                        CredentialError::Invalid | CredentialError::Unavailable => {
-                            Refusal::store_unavailable()
-                        }
-                    })?);
-                    continue;
-                }
-                Verdict::Refuse(refusal) => return Err(*refusal),
-                Verdict::Forward(permit) => (permit, Served::Upstream),
-                Verdict::Serve(permit) => (permit, Served::Here),
-            };
-            ctx.decided_by = Some((permit.policies().clone(), permit.policy_hash().clone()));
-            ctx.duty = permit.duty();
-            self.shared.metrics.decision("permit");
-            self.shared.metrics.stage(StageName::Authorize, begun.elapsed());
-            return Ok((permit, served));
-        }
-    }
-
-    async fn record(&self, ctx: &mut Context) -> Result<(), Refusal> {
-        let begun = Instant::now();
-        record::intent(&self.shared.audit, ctx).await?;
-        if ctx.intent.is_some() {
-            self.shared.metrics.stage(StageName::Record, begun.elapsed());
-        }
-        Ok(())
-    }
-
-    /// Records and answers a refusal.
-    async fn refuse(&self, session: &mut Session, ctx: &mut Context, refusal: Refusal) {
-        self.shared.metrics.decision(refusal.code.as_str());
-        if let Some(by) = &refusal.policies {
-            ctx.decided_by = Some(by.clone());
-        }
-        let refusal = if refusal_is_recorded_elsewhere(ctx, &refusal) {
-            refusal
-        } else {
-            record::refusal(&self.shared.audit, ctx, refusal).await
-        };
-        problem::answer(session, ctx, &refusal).await;
-    }
-}
-
-/// Who answers a permitted request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Served {
-    Here,
-    Upstream,
-}
-
-/// What the policies can't see but what is refused whatever they say.
-fn fault(admitted: &super::admit::Admitted) -> Option<Refusal> {
-    if let Some(bad) = admitted.bad_path {
-        return Some(Refusal::own(400, "BAD_PATH", format!("{bad}; send the path in its canonical form")));
-    }
-    admitted.foreign_origin.then(|| {
-        Refusal::own(
-            403,
-            "ORIGIN_NOT_ALLOWED",
-            "WebSockets may not be opened from this origin; the operator can allow it",
-        )
-    })
-}
-
-/// A handler's own failure after its permit is no refusal by the gate, and what the intent's transaction
-/// refused is in the log by then.
-fn refusal_is_recorded_elsewhere(ctx: &Context, refusal: &Refusal) -> bool {
-    let permitted = ctx.decided_by.is_some() && refusal.policies.is_none();
-    permitted || ctx.known.is_none()
 }
 
 #[async_trait]
@@ -347,20 +169,21 @@ impl ProxyHttp for Gate {
             return Error::e_explain(ErrorType::InternalError, "no permit, nothing is forwarded");
         };
         let shared = &self.shared;
+        let sent = Instant::now();
         let dressed = dress(
             ctx,
             &passport,
             &shared.assertions,
             &shared.host_header,
             &shared.own_cookies,
-            shared.clock.now(),
+            ctx.time_at(sent),
             request,
         );
         ctx.passport = Some(passport);
         dressed?;
         ctx.progress.attempts += 1;
         ctx.progress.forwarded = true;
-        ctx.progress.sent = Some(Instant::now());
+        ctx.progress.sent = Some(sent);
         Ok(())
     }
 
@@ -488,62 +311,5 @@ impl ProxyHttp for Gate {
         _context: ProxyWarnLogContext,
     ) -> bool {
         true
-    }
-}
-
-/// Stops a request after its permit; `fail_to_proxy` answers with `refusal`.
-fn stop(ctx: &mut Context, refusal: Refusal) -> Box<Error> {
-    let status = refusal.status;
-    ctx.stopped = Some(Box::new(refusal));
-    Error::explain(ErrorType::HTTPStatus(status), "stopped after its permit")
-}
-
-/// What a request gets whose session ended between its permit and its first byte.
-fn over_by_now(ctx: &Context) -> Refusal {
-    ctx.known
-        .as_ref()
-        .map_or_else(Refusal::unauthenticated, |known| Refusal::over(&known.session, ctx.end_reason()))
-}
-
-fn is_timeout(e: &Error) -> bool {
-    matches!(
-        e.etype(),
-        ErrorType::ConnectTimedout
-            | ErrorType::TLSHandshakeTimedout
-            | ErrorType::ReadTimedout
-            | ErrorType::WriteTimedout
-    )
-}
-
-/// What the client is told of an error: whose fault it is, without details. `None`: it isn't there any more.
-fn from_error(e: &Error) -> Option<Refusal> {
-    match e.esource() {
-        ErrorSource::Downstream => match e.etype() {
-            ErrorType::ReadError
-            | ErrorType::WriteError
-            | ErrorType::ConnectionClosed
-            | ErrorType::ReadTimedout
-            | ErrorType::WriteTimedout
-            | ErrorType::ConnectError
-            | ErrorType::H2Error => None,
-            _ => {
-                Some(Refusal::bad_request("the request is malformed; compare it with RFC 9110 and RFC 9112"))
-            }
-        },
-        ErrorSource::Upstream | ErrorSource::Internal | ErrorSource::Unset if is_timeout(e) => {
-            Some(Refusal {
-                code: Code::Own("UPSTREAM_TIMEOUT"),
-                ..Refusal::own(
-                    504,
-                    "UPSTREAM_TIMEOUT",
-                    "the service behind the gateway takes too long; try again later",
-                )
-            })
-        }
-        ErrorSource::Upstream | ErrorSource::Internal | ErrorSource::Unset => Some(Refusal::own(
-            502,
-            "UPSTREAM_UNREACHABLE",
-            "the service behind the gateway can't be reached or broke off; try again later",
-        )),
     }
 }

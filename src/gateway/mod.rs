@@ -2,7 +2,7 @@
 //!
 //! The order of the steps is the order of the modules: [`admit`] → [`authenticate`] → [`route`] →
 //! [`authorize`] → `record` → [`forward`] (or `bridge`, for the gateway's own routes) → `outcome`. `gate`
-//! strings them along Pingora's phases, and is, with `problem`, `bridge`, `upstream` and what stands below,
+//! strings them along Pingora's phases (`steps` before the upstream, `failure` after an error), and is, with `problem`, `bridge`, `upstream` and what stands below,
 //! the only part that knows Pingora; the decision doesn't.
 //!
 //! Beneath: `listen` accepts and drains, `conn` and `request_line` are the connection as bytes, `cut` ends
@@ -18,6 +18,7 @@ mod bridge;
 mod conn;
 mod context;
 mod cut;
+mod failure;
 pub mod forward;
 mod gate;
 pub mod host;
@@ -31,6 +32,7 @@ pub mod refusal;
 mod request_line;
 pub mod route;
 pub mod settings;
+mod steps;
 pub mod tls;
 mod upstream;
 

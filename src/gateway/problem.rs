@@ -70,41 +70,51 @@ async fn write(session: &mut Session, ctx: &mut Context, refusal: &Refusal) -> R
     let mut head = head(refusal, ctx)?;
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
     let bodiless = ctx.method == Method::HEAD;
-    let drain = before_answer(session, ctx, refusal);
+    let rest = before_answer(session, ctx, refusal).await;
     session.write_response_header(Box::new(head), bodiless).await?;
-    if !bodiless {
+    if bodiless {
+        session.write_response_body(None, true).await?;
+    } else {
         ctx.progress.bytes_out += body.len() as u64;
         session.write_response_body(Some(body), true).await?;
-    } else {
-        session.write_response_body(None, true).await?;
     }
-    if drain && !drained(session).await {
-        session.set_keepalive(None);
+    if rest {
+        drained(session).await;
     }
     Ok(())
 }
 
-/// Whether the rest of the client's body is to be read after the answer. Where the connection can't go on
-/// after it, the answer says so.
-fn before_answer(session: &mut Session, ctx: &Context, refusal: &Refusal) -> bool {
-    let Some(admitted) = &ctx.admitted else {
-        // The head itself was wrong, and with it perhaps where the next request begins.
-        if matches!(refusal.status, 400 | 405) {
-            session.set_keepalive(None);
-        }
-        return !session.is_body_done();
-    };
+/// Deals with a body that the client may still be sending; whether some of it is to be read after the
+/// answer, so that the answer isn't lost in a reset.
+///
+/// Over HTTP/1 a body is read *before* the answer where the connection is to go on: a client that has its
+/// answer may send its next request, whose first bytes would be read together with the body's last ones.
+/// Where the connection can't go on, the answer says so.
+async fn before_answer(session: &mut Session, ctx: &Context, refusal: &Refusal) -> bool {
+    // A wrong head may be wrong about where the next request begins.
+    let faulty = ctx.admitted.is_none() && matches!(refusal.status, 400 | 405);
+    if faulty {
+        session.set_keepalive(None);
+    }
     if session.is_body_done() {
         return false;
     }
-    // Who expects `100 Continue` and gets a final answer may send its body or not: only closing is clear.
-    if admitted.expects_continue && !session.is_http2() {
+    if session.is_http2() {
+        return true;
+    }
+    let (expects_continue, length) = ctx
+        .admitted
+        .as_ref()
+        .map_or((false, None), |admitted| (admitted.expects_continue, admitted.content_length));
+    if expects_continue {
+        // Who gets a final answer instead of `100 Continue` may send its body or not: only closing is clear.
         return false;
     }
-    if admitted.content_length.is_none_or(|n| n <= DRAIN_BYTES as u64) {
-        session.set_close_on_response_before_downstream_finish(false);
+    if faulty || length.is_some_and(|n| n > DRAIN_BYTES as u64) {
+        return true;
     }
-    true
+    // Pingora answers `Connection: close` by itself if some of it is left.
+    !drained(session).await
 }
 
 /// Reads a bounded rest of the client's body; whether it has come to its end.

@@ -278,13 +278,16 @@ fn ask(
     }
 }
 
+/// How many policy sets the requests are spread over.
+const SETS: u64 = 8;
+
 /// `DRAWBRIDGE_SLICE_REQUESTS` sets how many; `DRAWBRIDGE_SEED` replays a run.
 #[test]
+#[expect(clippy::print_stdout, reason = "a failure shows its seed and what was asked")]
 fn slices_and_the_full_set_agree() {
     let count = number("DRAWBRIDGE_SLICE_REQUESTS", 100_000);
     let seed = number("DRAWBRIDGE_SEED", u64::from(std::process::id()));
     println!("DRAWBRIDGE_SEED={seed}");
-    const SETS: u64 = 8;
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
     std::thread::scope(|scope| {
         let runs: Vec<_> = (0..SETS)

@@ -86,7 +86,7 @@ impl GatewayBuilder {
         let mut child = self.command(&data).spawn().expect("drawbridge starts");
         let stderr = Arc::new(Mutex::new(String::new()));
         let (kept, mut pipe) = (stderr.clone(), child.stderr.take().expect("stderr"));
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut buffer = [0_u8; 4096];
             while let Ok(n @ 1..) = pipe.read(&mut buffer) {
                 kept.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..n]));
@@ -97,6 +97,7 @@ impl GatewayBuilder {
         let Ok(told) = serde_json::from_str(&line) else {
             drop(child.kill());
             drop(child.wait());
+            drop(reader.join());
             panic!("drawbridge dev said {line:?}; stderr:\n{}", stderr.lock().unwrap());
         };
         let client = reqwest::Client::builder()
@@ -129,6 +130,11 @@ impl Gateway {
     /// `127.0.0.1:port` of the gateway.
     pub(crate) fn authority(&self) -> &str {
         self.text("/gateway").split("//").nth(1).expect("an authority")
+    }
+
+    /// For connections that a test holds open itself.
+    pub(crate) fn target(&self) -> super::Target {
+        super::Target { authority: self.authority().to_owned(), host: self.authority().to_owned() }
     }
 
     pub(crate) fn admin_url(&self, path: &str) -> String {

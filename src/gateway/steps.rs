@@ -1,0 +1,203 @@
+//! The steps before a request is let out, one method each.
+
+use super::admit::{Admitted, Head};
+use super::authenticate::authenticate;
+use super::authorize::{Asking, Verdict, authorize};
+use super::context::Context;
+use super::gate::Gate;
+use super::refusal::Refusal;
+use super::{problem, record};
+use crate::access::CredentialError;
+use crate::domain::Org;
+use crate::policy::Permit;
+use crate::telemetry::StageName;
+use pingora::protocols::http::v1::server::HttpSession;
+use pingora::proxy::Session;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a request goes that was let in.
+pub(super) enum Way {
+    Upstream,
+    Answered,
+}
+
+impl Gate {
+    /// The steps before a request is let out, in their order.
+    pub(super) async fn steps(&self, session: &mut Session, ctx: &mut Context) -> Result<Way, Refusal> {
+        self.admit(session, ctx)?;
+        self.authenticate(ctx).await?;
+        match self.authorize(ctx).await? {
+            (permit, Served::Here) => {
+                self.shared.bridge.serve(session, ctx, permit).await.map(|()| Way::Answered)
+            }
+            (permit, Served::Upstream) => {
+                self.record(ctx).await?;
+                ctx.permit = Some(permit);
+                Ok(Way::Upstream)
+            }
+        }
+    }
+
+    fn admit(&self, session: &mut Session, ctx: &mut Context) -> Result<(), Refusal> {
+        self.set_timeouts(session);
+        let head = session.req_header();
+        ctx.method = head.method.clone();
+        ctx.uri = head.uri.clone();
+        ctx.tls = session.digest().is_some_and(|d| d.ssl_digest.is_some());
+        let peer = session
+            .client_addr()
+            .and_then(|a| a.as_inet())
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip().to_canonical());
+        ctx.source = peer;
+        let raw = session.as_http1().map(HttpSession::get_headers_raw_bytes);
+        let target = if session.is_http2() {
+            head.uri.path_and_query().map_or(&b""[..], |t| t.as_str().as_bytes())
+        } else {
+            head.raw_path()
+        };
+        let admitted = self.shared.admission.admit(&Head {
+            method: &head.method,
+            version: head.version,
+            target,
+            uri: &head.uri,
+            headers: &head.headers,
+            raw: raw.as_deref(),
+            odd_request_line: ctx.slot.line().is_odd(),
+            peer,
+        })?;
+        ctx.source = admitted.source;
+        if admitted.websocket {
+            session.set_read_timeout(Some(self.shared.timeouts.stream_idle));
+        }
+        ctx.admitted = Some(admitted);
+        Ok(())
+    }
+
+    /// Every wait for the client has an end; Pingora's own are infinite or a minute.
+    fn set_timeouts(&self, session: &mut Session) {
+        let t = &self.shared.timeouts;
+        session.set_read_timeout(Some(t.client_body));
+        session.set_write_timeout(Some(t.write));
+        session.set_total_drain_timeout(Some(Duration::from_secs(1)));
+        if session.get_keepalive().is_some() {
+            session.set_keepalive(Some(t.keep_alive.as_secs().max(1)));
+        }
+    }
+
+    async fn authenticate(&self, ctx: &mut Context) -> Result<(), Refusal> {
+        let Some(admitted) = &ctx.admitted else { return Ok(()) };
+        let presented = admitted.presented.as_ref().map_err(Clone::clone)?;
+        let known = authenticate(&self.shared.access, presented, ctx.time).await?;
+        if let Some(known) = &known {
+            // Before anything is decided or awaited, so that no end is missed from here on. What is over
+            // already is refused below, with an answer and an entry, and not cut.
+            ctx.over = known.cancellation.is_cancelled();
+            if !ctx.over {
+                ctx.slot.watch(&known.cancellation);
+            }
+        }
+        ctx.known = known;
+        ctx.stage_ends(StageName::Authenticate);
+        Ok(())
+    }
+
+    async fn authorize(&self, ctx: &mut Context) -> Result<(Permit, Served), Refusal> {
+        let fault = ctx.admitted.as_ref().and_then(fault);
+        let mut fetched: Option<Arc<Org>> = None;
+        loop {
+            let access = &self.shared.access;
+            let answer = authorize(
+                &self.shared.policy.snapshot(),
+                &Asking {
+                    method: ctx.method.as_str(),
+                    path: ctx.uri.path(),
+                    known: ctx.known.as_deref(),
+                    org_header: ctx.admitted.as_ref().and_then(|a| a.org.as_ref()),
+                    source: ctx.source,
+                    now: ctx.time,
+                    over: ctx.over,
+                    fault: fault.as_ref(),
+                },
+                |id| fetched.take().filter(|o| o.id == *id).or_else(|| access.recall_org(id)),
+            );
+            ctx.action = answer.action;
+            ctx.org = answer.org;
+            let (permit, served) = match answer.verdict {
+                Verdict::NeedsOrg(id) => {
+                    fetched = Some(access.org(&id).await.map_err(|e| match e {
+                        CredentialError::Invalid | CredentialError::Unavailable => {
+                            Refusal::store_unavailable()
+                        }
+                    })?);
+                    continue;
+                }
+                Verdict::Refuse(refusal) => return Err(*refusal),
+                Verdict::Forward(permit) => (permit, Served::Upstream),
+                Verdict::Serve(permit) => (permit, Served::Here),
+            };
+            ctx.decided_by = Some((permit.policies().clone(), permit.policy_hash().clone()));
+            ctx.duty = permit.duty();
+            self.shared.metrics.decision("permit");
+            ctx.stage_ends(StageName::Authorize);
+            return Ok((permit, served));
+        }
+    }
+
+    async fn record(&self, ctx: &mut Context) -> Result<(), Refusal> {
+        // A cut waits for the commit that is under way, so that its intent is closed and not left open.
+        ctx.slot.set_exempt(true);
+        let recorded = record::intent(&self.shared.audit, ctx).await;
+        ctx.slot.set_exempt(false);
+        if ctx.intent.is_some() {
+            ctx.stage_ends(StageName::Record);
+        }
+        recorded
+    }
+
+    /// Records and answers a refusal.
+    pub(super) async fn refuse(&self, session: &mut Session, ctx: &mut Context, refusal: Refusal) {
+        // Whoever is refused gets an answer, even if their session ends meanwhile.
+        ctx.slot.set_exempt(true);
+        self.shared.metrics.decision(refusal.code.as_str());
+        if let Some(by) = &refusal.policies {
+            ctx.decided_by = Some(by.clone());
+        }
+        let refusal = if refusal_is_recorded_elsewhere(ctx, &refusal) {
+            refusal
+        } else {
+            record::refusal(&self.shared.audit, ctx, refusal).await
+        };
+        problem::answer(session, ctx, &refusal).await;
+    }
+}
+
+/// Who answers a permitted request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Served {
+    Here,
+    Upstream,
+}
+
+/// What the policies can't see but what is refused whatever they say.
+fn fault(admitted: &Admitted) -> Option<Refusal> {
+    if let Some(bad) = admitted.bad_path {
+        return Some(Refusal::own(400, "BAD_PATH", format!("{bad}; send the path in its canonical form")));
+    }
+    admitted.foreign_origin.then(|| {
+        Refusal::own(
+            403,
+            "ORIGIN_NOT_ALLOWED",
+            "WebSockets may not be opened from this origin; the operator can allow it",
+        )
+    })
+}
+
+/// A handler's own failure after its permit is no refusal by the gate, and what the intent's transaction
+/// refused is in the log by then. A body that is too large never reaches the handler.
+fn refusal_is_recorded_elsewhere(ctx: &Context, refusal: &Refusal) -> bool {
+    let permitted = ctx.decided_by.is_some() && refusal.policies.is_none();
+    let before_the_handler = refusal.code.as_str() == "BODY_TOO_LARGE";
+    ctx.known.is_none() || (permitted && !before_the_handler)
+}
