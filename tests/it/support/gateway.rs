@@ -170,6 +170,15 @@ impl Gateway {
         self.stderr.lock().unwrap().clone()
     }
 
+    /// The lines of the access log so far, each of which has to be JSON.
+    pub(crate) fn access_lines(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.data.join("access.log")).expect("an access log");
+        // The last line may be on its way.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let line = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        whole.lines().map(line).collect()
+    }
+
     /// One request with a bearer token.
     pub(crate) async fn call(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> Answer {
         let method = reqwest::Method::from_bytes(method.as_bytes()).expect("a method");
