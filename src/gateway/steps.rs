@@ -51,8 +51,7 @@ impl Gate {
             .and_then(|a| a.as_inet())
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip().to_canonical());
         ctx.source = peer;
-        let raw =
-            session.as_http1().map(pingora::protocols::http::v1::server::HttpSession::get_headers_raw_bytes);
+        let raw = session.as_http1().map(HttpSession::get_headers_raw_bytes);
         let target = if session.is_http2() {
             head.uri.path_and_query().map_or(&b""[..], |t| t.as_str().as_bytes())
         } else {
@@ -185,7 +184,7 @@ enum Served {
 }
 
 /// What the policies can't see but what is refused whatever they say.
-fn fault(admitted: &super::admit::Admitted) -> Option<Refusal> {
+fn fault(admitted: &Admitted) -> Option<Refusal> {
     if let Some(bad) = admitted.bad_path {
         return Some(Refusal::own(400, "BAD_PATH", format!("{bad}; send the path in its canonical form")));
     }
