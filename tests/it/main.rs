@@ -21,3 +21,4 @@ mod endings;
 mod minting;
 mod revocation;
 mod streams;
+mod reading;
