@@ -259,6 +259,9 @@ impl Gate {
 
     /// Records and answers a refusal.
     async fn refuse(&self, session: &mut Session, ctx: &mut Context, refusal: Refusal) {
+        // Nothing goes out under it any more: the end of its session must not take its answer away, for
+        // which the log is waited for.
+        ctx.slot.set_exempt(true);
         self.shared.metrics.decision(refusal.code.as_str());
         if let Some(by) = &refusal.policies {
             ctx.decided_by = Some(by.clone());
