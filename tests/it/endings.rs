@@ -105,7 +105,8 @@ async fn signing_out_ends_every_grant() {
     let gateway = Gateway::demo();
     let (one, two) = (used(&gateway, "staff2").await, used(&gateway, "staff2").await);
     let bystander = used(&gateway, "staff").await;
-    let out = gateway.call("POST", "/api/v1/platform/logout", gateway.token("staff2"), None).await.expect(200);
+    let out =
+        gateway.call("POST", "/api/v1/platform/logout", gateway.token("staff2"), None).await.expect(200);
     assert_eq!(out.json["ended"], 2);
     gateway.get("/api/v1/platform/me", gateway.token("staff2")).await.problem(401, "SESSION_ENDED");
     check(&gateway, &one, "logout", 3).await;

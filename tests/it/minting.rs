@@ -66,7 +66,13 @@ async fn refusals_come_in_their_order() {
         let refused = mint(&gateway, "acme", body).await.problem(422, "INVALID_BODY");
         assert!(refused.text("/detail").contains(wide), "{refused}");
     }
-    for body in [json!([]), json!(["cameras offline since 03:00"]), json!("x"), json!({ "reason": 7 }), json!({ "reason": ["cameras offline"] })] {
+    for body in [
+        json!([]),
+        json!(["cameras offline since 03:00"]),
+        json!("x"),
+        json!({ "reason": 7 }),
+        json!({ "reason": ["cameras offline"] }),
+    ] {
         mint(&gateway, "acme", body).await.problem(422, "INVALID_BODY");
     }
     let long = json!({ "reason": "x".repeat(4_001) });
@@ -74,7 +80,10 @@ async fn refusals_come_in_their_order() {
     let nowhere = "/api/v1/platform/orgs/org_00000000000000000000000000/impersonate";
     let refused = gateway.call("POST", nowhere, gateway.token("staff"), Some(good.clone())).await;
     refused.problem(404, "NOT_FOUND");
-    assert_eq!(gateway.get("/api/v1/platform/impersonations", gateway.token("staff")).await.json["items"], json!([]));
+    assert_eq!(
+        gateway.get("/api/v1/platform/impersonations", gateway.token("staff")).await.json["items"],
+        json!([])
+    );
 
     for _ in 0..5 {
         assert_eq!(mint(&gateway, "acme", good.clone()).await.expect(201).json["role"], "admin");
@@ -140,12 +149,22 @@ async fn a_grant_reaches_one_org_and_leaves_nothing_behind() {
         ("GET", org(globex, "audit-log"), None, "IMPERSONATION_OUT_OF_SCOPE"),
         ("PATCH", org(globex, "support-access"), None, "IMPERSONATION_OUT_OF_SCOPE"),
         ("GET", org("org_00000000000000000000000000", "cameras"), None, "IMPERSONATION_OUT_OF_SCOPE"),
-        ("POST", "/api/v1/members".into(), Some(json!({ "email": "me", "role": "owner" })), "NO_STANDING_ACCESS"),
+        (
+            "POST",
+            "/api/v1/members".into(),
+            Some(json!({ "email": "me", "role": "owner" })),
+            "NO_STANDING_ACCESS",
+        ),
         ("PATCH", "/api/v1/members/mem_1".into(), Some(json!({ "role": "owner" })), "NO_STANDING_ACCESS"),
         ("DELETE", org(acme, &format!("impersonations/{other}")), None, "NO_STANDING_ACCESS"),
         ("DELETE", org(acme, &format!("impersonations/{id}")), None, "NO_STANDING_ACCESS"),
         ("GET", org(acme, "support-access"), None, "OWNER_ONLY"),
-        ("PATCH", org(acme, "support-access"), Some(json!({ "allow_platform_impersonation": true })), "OWNER_ONLY"),
+        (
+            "PATCH",
+            org(acme, "support-access"),
+            Some(json!({ "allow_platform_impersonation": true })),
+            "OWNER_ONLY",
+        ),
         ("GET", "/api/v1/billing/plan".into(), None, "OWNER_ONLY"),
         ("PATCH", "/api/v1/billing/plan".into(), Some(json!({ "plan": "free" })), "OWNER_ONLY"),
         ("POST", "/api/v1/transfer-ownership".into(), Some(json!({ "to": "mem_1" })), "OWNER_ONLY"),
@@ -154,7 +173,11 @@ async fn a_grant_reaches_one_org_and_leaves_nothing_behind() {
     let mut ids = Vec::new();
     for (method, path, body, code) in refused {
         let answer = gateway.call(method, &path, &token, body).await;
-        assert_eq!((answer.status, answer.json["code"].as_str()), (403, Some(code)), "{method} {path}: {answer}");
+        assert_eq!(
+            (answer.status, answer.json["code"].as_str()),
+            (403, Some(code)),
+            "{method} {path}: {answer}"
+        );
         ids.push(answer.text("/request_id").to_owned());
     }
     // The org of the credential is the org, whatever a header says.
@@ -174,7 +197,10 @@ async fn a_grant_reaches_one_org_and_leaves_nothing_behind() {
         logged.sort();
         assert_eq!(logged, ids, "each refusal is in the log");
     }
-    assert!(gateway.org_log("globex", "globex_owner", &filter).await.is_empty(), "globex is told nothing of acme's visitor");
+    assert!(
+        gateway.org_log("globex", "globex_owner", &filter).await.is_empty(),
+        "globex is told nothing of acme's visitor"
+    );
 }
 
 #[tokio::test]
@@ -196,7 +222,11 @@ async fn staff_have_no_standing_access() {
         ("GET", "/api/v1/cameras?org_id=acme".to_owned()),
     ] {
         let answer = gateway.call(method, &path, staff, None).await;
-        assert_eq!((answer.status, answer.json["code"].as_str()), (403, Some("PLATFORM_ACCESS_DENIED")), "{path}: {answer}");
+        assert_eq!(
+            (answer.status, answer.json["code"].as_str()),
+            (403, Some("PLATFORM_ACCESS_DENIED")),
+            "{path}: {answer}"
+        );
         asked.push(path);
     }
     let request = gateway.client.get(gateway.url("/api/v1/cameras")).bearer_auth(staff);

@@ -122,10 +122,23 @@ async fn filters_give_what_they_name() {
             assert_eq!(found, expected, "{parameter}={time} on {log}");
         }
         let both = gateway.log_items(&log, token, &format!("&decision=permit&impersonation_id={id}")).await;
-        assert!(!both.is_empty() && both.iter().all(|e| e["decision"] == "permit" && e["impersonation_id"] == *id));
+        assert!(
+            !both.is_empty()
+                && both.iter().all(|e| e["decision"] == "permit" && e["impersonation_id"] == *id)
+        );
         for wrong in [
-            "limit=0", "limit=501", "limit=x", "limit=-1", "cursor=x", "cursor=", "cursor=AAAA", "from=yesterday",
-            "to=2026-13-01T00:00:00Z", "unknown=1", "event=a&event=b", "cursor=b3JnX2F1ZGl0Oi0x",
+            "limit=0",
+            "limit=501",
+            "limit=x",
+            "limit=-1",
+            "cursor=x",
+            "cursor=",
+            "cursor=AAAA",
+            "from=yesterday",
+            "to=2026-13-01T00:00:00Z",
+            "unknown=1",
+            "event=a&event=b",
+            "cursor=b3JnX2F1ZGl0Oi0x",
         ] {
             gateway.get(&format!("{log}?{wrong}"), token).await.problem(400, "BAD_REQUEST");
         }
@@ -177,14 +190,18 @@ async fn nobody_changes_an_entry() {
             asked.insert((log.clone(), method));
             gateway.call(method, &log, "", None).await.problem(401, "UNAUTHENTICATED");
             let entry = format!("{log}/aud_1");
-            gateway.call(method, &entry, gateway.token("owner"), None).await.problem(404, "ROUTE_NOT_DECLARED");
+            gateway
+                .call(method, &entry, gateway.token("owner"), None)
+                .await
+                .problem(404, "ROUTE_NOT_DECLARED");
         }
     }
     // Under a grant each attempt is told by itself, in both logs.
     let filter = format!("&decision=deny&impersonation_id={id}");
     for log in [gateway.platform_log(&filter).await, gateway.org_log("acme", "owner", &filter).await] {
         for (path, method) in &asked {
-            let told = |e: &Value| e["path"] == *path && e["method"] == *method && e["code"] == "METHOD_NOT_ALLOWED";
+            let told =
+                |e: &Value| e["path"] == *path && e["method"] == *method && e["code"] == "METHOD_NOT_ALLOWED";
             assert!(log.iter().any(told), "{method} {path} isn't in the log");
         }
     }
@@ -213,7 +230,10 @@ async fn hostile_bytes_stay_in_their_line_and_no_token_in_any() {
         ("/api/v1/cameras/%E2%80%A8?%0Aforged=1&a%22b=2", agent),
         ("/api/v1/cameras", "User-Agent: \u{1b}[31m red \r\n"),
         ("/api/v1/cameras", "User-Agent: \u{80}\u{9f} 🚪 {\"a\":1}\r\n"),
-        ("/api/v1/cameras", &format!("Cookie: t={token}\r\nX-Other: {token}\r\nReferer: http://x/?t={token}\r\n")),
+        (
+            "/api/v1/cameras",
+            &format!("Cookie: t={token}\r\nX-Other: {token}\r\nReferer: http://x/?t={token}\r\n"),
+        ),
     ] {
         let mut open = Open::begin(&target, "GET", path, &token, more).await;
         drop(open.answer().await);
@@ -232,7 +252,8 @@ async fn hostile_bytes_stay_in_their_line_and_no_token_in_any() {
     let org = gateway.org_log("acme", "owner", &filter).await;
     assert!(platform.len() >= 6, "{platform:#?}");
     assert!(platform.iter().chain(&org).all(|e| e["event"] != "forged"));
-    let all_entries = format!("{:?}{:?}", gateway.platform_log("").await, gateway.org_log("acme", "owner", "").await);
+    let all_entries =
+        format!("{:?}{:?}", gateway.platform_log("").await, gateway.org_log("acme", "owner", "").await);
 
     let access = eventually("the access log is written", async || {
         let bytes = std::fs::read(gateway.data.join("access.log")).unwrap();

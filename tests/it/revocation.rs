@@ -97,8 +97,10 @@ async fn hammered(gateway: &Gateway, way: Way, connections: usize, before: usize
         let name = format!("{way:?}_{n}");
         hammers.spawn(hammer(gateway.target(), token.clone(), name, answered.clone()));
     }
-    eventually("the hammers are at work", async || (answered.load(Ordering::Relaxed) >= before).then_some(()))
-        .await;
+    eventually("the hammers are at work", async || {
+        (answered.load(Ordering::Relaxed) >= before).then_some(())
+    })
+    .await;
     let ended = end(gateway, way, &token, &id).await;
     let hits: Vec<Hit> = hammers.join_all().await.into_iter().flatten().collect();
 
@@ -116,7 +118,11 @@ async fn hammered(gateway: &Gateway, way: Way, connections: usize, before: usize
     for hit in &hits {
         if hit.begun > ended {
             after += 1;
-            assert!(hit.answer.as_ref().is_none_or(|(status, _)| *status == 401), "{way:?}: {:?}", hit.answer);
+            assert!(
+                hit.answer.as_ref().is_none_or(|(status, _)| *status == 401),
+                "{way:?}: {:?}",
+                hit.answer
+            );
             for log in &told {
                 let decision = log.get(hit.path.as_str()).map(|e| &e["decision"]);
                 assert!(decision.is_none_or(|d| d == "deny"), "{way:?}: begun after the end: {decision:?}");
@@ -124,7 +130,9 @@ async fn hammered(gateway: &Gateway, way: Way, connections: usize, before: usize
         }
         match &hit.answer {
             None => cut += 1,
-            Some((401, request)) => assert!(!upstream.contains(request), "{way:?}: 401, but it was forwarded"),
+            Some((401, request)) => {
+                assert!(!upstream.contains(request), "{way:?}: 401, but it was forwarded")
+            }
             Some((status, request)) => {
                 assert_eq!(*status, 404, "the demo has no such camera");
                 assert!(upstream.contains(request));
@@ -144,7 +152,10 @@ async fn hammered(gateway: &Gateway, way: Way, connections: usize, before: usize
             .map(|e| (e["request_id"].as_str().unwrap().to_owned(), &e["outcome"]))
             .collect();
         for request in &upstream {
-            assert!(forwarded.contains_key(request), "{way:?}: {request} is at the upstream and not in the log");
+            assert!(
+                forwarded.contains_key(request),
+                "{way:?}: {request} is at the upstream and not in the log"
+            );
         }
         for (request, outcome) in forwarded.iter().filter(|(request, _)| !upstream.contains(*request)) {
             // Cut between the last check and the upstream's reading of it.

@@ -4,11 +4,11 @@
 use super::house::{House, Staff};
 use super::http::Answer;
 use super::raw::Target;
+use drawbridge::access::NewPerson;
 use drawbridge::app::{Running, start};
 use drawbridge::config::Config;
 use drawbridge::demo::DemoOrgs;
 use drawbridge::domain::OrgRole;
-use drawbridge::access::NewPerson;
 use drawbridge::domain::ids::OrgId;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;

@@ -56,7 +56,8 @@ impl GatewayBuilder {
                 (folder.path().join("data"), Some(folder))
             }
         };
-        let listen = if self.args.iter().any(|a| a == "--listen") { vec![] } else { vec!["--listen", "127.0.0.1:0"] };
+        let listen =
+            if self.args.iter().any(|a| a == "--listen") { vec![] } else { vec!["--listen", "127.0.0.1:0"] };
         let mut child = Command::new(env!("CARGO_BIN_EXE_drawbridge"))
             .arg("dev")
             .args(listen)
@@ -102,7 +103,10 @@ impl Gateway {
     }
 
     fn text(&self, pointer: &str) -> &str {
-        self.told.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no {pointer} in {}", self.told))
+        self.told
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("no {pointer} in {}", self.told))
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -211,11 +215,17 @@ impl Gateway {
     pub(crate) async fn hits(&self) -> Vec<String> {
         let answer = self.client.get(self.upstream_url("/__hits")).send().await.expect("the demo answers");
         let hits: Value = answer.json().await.expect("JSON");
-        hits["request_ids"].as_array().expect("ids").iter().map(|id| id.as_str().unwrap().to_owned()).collect()
+        hits["request_ids"]
+            .as_array()
+            .expect("ids")
+            .iter()
+            .map(|id| id.as_str().unwrap().to_owned())
+            .collect()
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([signal, &self.pid().to_string()]).status().expect("kill runs");
+        let status =
+            Command::new("kill").args([signal, &self.pid().to_string()]).status().expect("kill runs");
         assert!(status.success(), "kill {signal}");
     }
 
