@@ -24,6 +24,8 @@ mod policy_files;
 mod policy_reload;
 mod policy_slices;
 mod races;
+mod reading;
 mod revocation;
 mod story;
+mod streams;
 mod support;
