@@ -244,7 +244,7 @@ async fn active_admins(tx: &mut Tx) -> Result<Vec<PlatformUser>, StoreError> {
             &[Value::Text(format!("%\"{ADMIN_ROLE}\"%"))],
         )
         .await?;
-    rows.iter().map(records::platform_user_of).collect()
+    rows.iter().map(|row| records::platform_user_of(row, 0)).collect()
 }
 
 fn is_other_admin(admins: &[PlatformUser], by: &str, caller: &PlatformUser, target: &PlatformUser) -> bool {

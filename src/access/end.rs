@@ -9,7 +9,7 @@ use super::{Access, Known, RequestInfo};
 use crate::audit::entry::{Entry, Logs, Stage};
 use crate::audit::write_act;
 use crate::domain::ids::{ImpersonationId, OrgId, PlatformUserId, Subject};
-use crate::domain::{Event, Millis, Principal, RevokeReason};
+use crate::domain::{Event, Millis, PlatformUser, Principal, RevokeReason};
 use crate::policy::Permit;
 use crate::store::{ChangeRecord, Effect, Row, StoreError, Tx, Value};
 
@@ -35,9 +35,9 @@ pub struct EndedAll {
 struct Grant {
     id: ImpersonationId,
     org: OrgId,
-    operator: (PlatformUserId, String, String),
     reason: String,
     ticket_ref: Option<String>,
+    operator: PlatformUser,
 }
 
 /// Live grants by some column, in the lock order of architecture §5 (by id).
@@ -56,7 +56,7 @@ pub(super) enum LiveGrants {
 macro_rules! live_grants {
     ($condition:literal) => {
         concat!(
-            "SELECT i.id, i.org_id, u.id, u.email, u.display_name, i.reason, i.ticket_ref \
+            "SELECT i.id, i.org_id, i.reason, i.ticket_ref, u.id, u.email, u.display_name, u.roles, u.disabled_at \
              FROM impersonation i JOIN platform_user u ON u.id = i.platform_user_id \
              WHERE i.ended_at IS NULL AND ",
             $condition,
@@ -87,13 +87,9 @@ fn grant_of(row: &Row) -> Result<Grant, StoreError> {
     Ok(Grant {
         id: ImpersonationId::parse(row.text(0)?).map_err(corrupt)?,
         org: OrgId::parse(row.text(1)?).map_err(corrupt)?,
-        operator: (
-            PlatformUserId::parse(row.text(2)?).map_err(corrupt)?,
-            row.text(3)?.to_owned(),
-            row.text(4)?.to_owned(),
-        ),
-        reason: row.text(5)?.to_owned(),
-        ticket_ref: row.opt_text(6)?.map(str::to_owned),
+        reason: row.text(2)?.to_owned(),
+        ticket_ref: row.opt_text(3)?.map(str::to_owned),
+        operator: super::records::platform_user_of(row, 4)?,
     })
 }
 
@@ -123,12 +119,11 @@ pub(super) async fn end_grants(
         entry.org_id = Some(grant.org);
         entry.impersonation_id = Some(grant.id.clone());
         entry.impersonation_seq = Some(closed.int(0)?);
-        entry.platform_user = Some((grant.operator.0, grant.operator.1));
+        entry.platform_user = Some(grant.operator.identity());
         entry.reason = Some(grant.reason);
         entry.ticket_ref = grant.ticket_ref;
         entry.revoke_reason = Some(why);
         entry.status = Some(200);
-        entry.details.insert("platform_user_name".to_owned(), grant.operator.2.into());
         write_act(tx, &entry).await?;
         subjects.push(grant.id.subject());
         ended.push(Ended { id: grant.id, ended_at: closed.int(1)?, reason: why });

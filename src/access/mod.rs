@@ -5,6 +5,7 @@
 //! for `policy` to judge. Acts demand the [`crate::policy::Permit`] of the gate, decide again inside their
 //! transaction with full facts where the schema says so, and write their audit entries in it.
 
+mod background;
 mod caller;
 mod cancellation;
 mod credentials;
@@ -12,7 +13,7 @@ mod directory;
 mod disable;
 mod end;
 mod entries;
-mod expiry;
+
 mod known;
 mod mint;
 mod policy_change;

@@ -272,11 +272,11 @@ impl Access {
                             &[email.as_str().into()],
                         )
                         .await?;
-                    let user = row.as_ref().map(super::records::platform_user_of).transpose()?;
+                    let user = row.as_ref().map(|row| super::records::platform_user_of(row, 0)).transpose()?;
                     let user = user.filter(|u| !u.disabled).ok_or(ActError::NotFound("active platform user"))?;
                     let (session, started_at) = begin_session(tx, user.id.as_str(), ttl).await?;
                     let mut entry = set_up(Event::PlatformLogin, time, user.id.as_str());
-                    entry.platform_user = Some((user.id.clone(), user.email));
+                    entry.platform_user = Some(user.identity());
                     entry.token_id = Some(session.subject());
                     write_act(tx, &entry).await?;
                     Ok(Done::unchanged((session, user.id, user.roles, started_at)))

@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// How often facts are read again when changes overtake them, before giving up.
 const READ_ATTEMPTS: usize = 8;
 
+/// Changes of others that are applied at a time.
+const FOLLOWED: usize = 1_000;
+
 /// What is configured.
 #[derive(Debug, Clone)]
 pub struct AccessSettings {
@@ -41,6 +44,8 @@ pub struct AccessParts {
     pub clock: Arc<dyn Clock>,
     /// Settings.
     pub settings: AccessSettings,
+    /// Head of the change log at the start: nothing older is cached.
+    pub head: u64,
 }
 
 /// See the module.
@@ -61,9 +66,9 @@ impl Access {
     /// Puts it together.
     #[must_use]
     pub fn new(parts: AccessParts) -> Self {
-        let AccessParts { db, live, policy, tokens, audit, clock, settings } = parts;
+        let AccessParts { db, live, policy, tokens, audit, clock, settings, head } = parts;
         let limiter = MintLimiter::new(settings.mint_per_minute);
-        let (view, credentials) = (View::default(), Credentials::default());
+        let (view, credentials) = (View::starting_at(head), Credentials::default());
         Self { db, live, policy, tokens, audit, clock, settings, limiter, view, credentials }
     }
 
@@ -185,7 +190,18 @@ impl Access {
         }
     }
 
-    /// The newest change that is in force here.
+    /// Applies what others have committed: an operator's command beside this gateway.
+    pub(super) async fn follow_changes(&self) -> Result<(), StoreError> {
+        let mut tx = self.db.read().await?;
+        let changes = change::since(&mut tx, self.view.applied(), FOLLOWED).await?;
+        drop(tx);
+        for change in changes {
+            self.view.apply(change.n, &change.record);
+        }
+        Ok(())
+    }
+
+    /// Every change up to this one is in force here.
     #[must_use]
     pub fn applied_change(&self) -> u64 {
         self.view.applied()

@@ -7,7 +7,7 @@ use crate::config::{AccessLogTo, Config};
 use crate::domain::{Clock, Millis, ShiftedClock};
 use crate::identity::{Assertions, KeyError, Keys, SealError, Sealer, Tokens};
 use crate::policy::{PolicyEngine, PolicyFolders};
-use crate::store::{Db, DbOptions, Embedded};
+use crate::store::{Db, DbOptions, Embedded, change};
 use crate::telemetry::{AccessLog, AccessSink, Metrics};
 use std::sync::Arc;
 
@@ -113,7 +113,8 @@ async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) ->
         mint_per_minute: config.impersonation.mint_per_minute,
     };
     let live = Arc::new(Embedded::default());
+    let head = change::head(&mut db.read().await?).await?;
     let parts =
-        AccessParts { db, live, policy, tokens, audit: audit.clone(), clock: clock.clone(), settings };
+        AccessParts { db, live, policy, tokens, audit: audit.clone(), clock: clock.clone(), settings, head };
     Ok((Arc::new(Access::new(parts)), audit, keys, clock))
 }

@@ -59,9 +59,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
-    /// Set-up of the seeded people failed.
-    #[error("the demo's people can't be set up")]
-    Seed(#[from] crate::access::ActError),
+    /// What an operator's command or the set-up of the demo's people asks for can't be done.
+    #[error(transparent)]
+    Act(#[from] crate::access::ActError),
     /// The gateway's ports or its certificate.
     #[error(transparent)]
     Gateway(#[from] crate::gateway::ListenError),

@@ -52,6 +52,12 @@ impl Call {
     /// A JSON body, whatever its content type; unknown members are refused by the type itself.
     pub(super) fn body<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, ApiError> {
         let text = if bytes.is_empty() { b"{}" } else { bytes };
+        // serde reads a struct from an array too, member by member: `["a reason"]` must be no mint.
+        if text.trim_ascii_start().first() != Some(&b'{') {
+            return Err(
+                self.fault(Fault::Body("the body can't be used: it must be a JSON object".to_owned()))
+            );
+        }
         serde_json::from_slice(text)
             .map_err(|e| self.fault(Fault::Body(format!("the body can't be used: {}", without_position(&e)))))
     }

@@ -196,9 +196,9 @@ impl Who {
             grant: None,
         };
         match &session.principal {
-            Principal::PlatformUser(p) => who.platform_user = Some((p.id.clone(), p.email.clone())),
+            Principal::PlatformUser(p) => who.platform_user = Some(p.identity()),
             Principal::Impersonation(i) => {
-                who.platform_user = Some((i.operator.id.clone(), i.operator.email.clone()));
+                who.platform_user = Some(i.operator.identity());
                 who.grant = Some(i.org.clone());
             }
             Principal::OrgUser(u) => who.acting_user = Some(u.id.as_str().to_owned()),

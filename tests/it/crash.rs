@@ -93,7 +93,7 @@ async fn examine(gateway: &Gateway, grant: &str, upstream: &Recorder, answered: 
         assert_eq!(item["count"], 1);
         match outcome {
             "completed" | "cut" | "aborted" => {
-                assert!(seen_once.contains(id), "{outcome}, never sent: {item}")
+                assert!(seen_once.contains(id), "{outcome}, never sent: {item}");
             }
             "not_forwarded" => assert!(!seen_once.contains(id), "was forwarded after all: {item}"),
             "unknown" => unknown += 1,

@@ -24,7 +24,7 @@ pub(crate) struct House {
     pub(crate) parts: Composition,
     pub(crate) org: OrgId,
     pub(crate) owner: String,
-    _folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 /// A platform admin and a token of theirs.
@@ -69,7 +69,7 @@ impl House {
         parts.access.provision_org_user(person, org.clone(), OrgRole::Owner).await.expect("an owner");
         let owner = parts.access.issue_org_token("owner@acme.example", TTL).await.expect("a token");
         let owner = owner.token.expose().to_owned();
-        Self { parts, org, owner, _folder: folder }
+        Self { parts, org, owner, folder }
     }
 
     pub(crate) fn access(&self) -> &Arc<Access> {
