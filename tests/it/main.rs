@@ -15,5 +15,6 @@ mod docs_links;
 mod layering;
 mod policy_files;
 mod policy_slices;
+mod raw;
 mod story;
 mod support;

@@ -4,11 +4,13 @@ mod gateway;
 mod http;
 mod random;
 mod recorder;
+mod wire;
 
 pub(crate) use gateway::{Gateway, GatewayBuilder};
 pub(crate) use http::{Answer, raw_exchange};
 pub(crate) use random::{Random, count};
 pub(crate) use recorder::Recorder;
+pub(crate) use wire::Wire;
 
 use std::time::{Duration, Instant};
 
