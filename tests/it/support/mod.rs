@@ -9,6 +9,7 @@ mod mount;
 mod random;
 mod raw;
 mod recorder;
+mod wire;
 
 pub(crate) use chance::{Chance, number};
 pub(crate) use door::Door;
@@ -19,6 +20,7 @@ pub(crate) use mount::Mount;
 pub(crate) use random::{Random, count};
 pub(crate) use raw::{Open, Target, websocket};
 pub(crate) use recorder::Recorder;
+pub(crate) use wire::Wire;
 
 use std::time::{Duration, Instant};
 
