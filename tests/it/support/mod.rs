@@ -6,7 +6,6 @@ mod gateway;
 mod house;
 mod http;
 mod mount;
-mod random;
 mod raw;
 mod recorder;
 
@@ -16,7 +15,6 @@ pub(crate) use gateway::{Gateway, GatewayBuilder};
 pub(crate) use house::{House, Staff, code};
 pub(crate) use http::{Answer, raw_exchange};
 pub(crate) use mount::Mount;
-pub(crate) use random::{Random, count};
 pub(crate) use raw::{Open, Target, websocket};
 pub(crate) use recorder::Recorder;
 
