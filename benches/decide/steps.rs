@@ -16,6 +16,9 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
+/// What is timed: its name, how often in one measurement, and the work.
+type Step<'a> = (String, u32, Box<dyn Fn() + 'a>);
+
 /// Alternating batches of each step; a figure is the median of its batches.
 const BATCHES: usize = 15;
 /// Repetitions in a batch.
@@ -49,7 +52,7 @@ pub(crate) async fn table(fixture: &Fixture) -> String {
         let Some(Ok(Some(known))) = known else { panic!("not from memory") };
         black_box(decide(fixture, snapshot, &known, now));
     };
-    let steps: Vec<(String, u32, Box<dyn Fn() + '_>)> = vec![
+    let steps: Vec<Step<'_>> = vec![
         ("authenticate to forward".into(), REPEAT, Box::new(|| whole(&few))),
         (
             "of it: authenticate".into(),
@@ -103,7 +106,7 @@ pub(crate) async fn table(fixture: &Fixture) -> String {
     told(&steps, &took)
 }
 
-fn told(steps: &[(String, u32, Box<dyn Fn() + '_>)], took: &[Vec<f64>]) -> String {
+fn told(steps: &[Step<'_>], took: &[Vec<f64>]) -> String {
     let mut text = format!("\n{:<44} {:>10} {:>20}\n", "in process, warm session, µs", "median", "spread");
     let mut medians = Vec::new();
     for ((name, ..), figures) in steps.iter().zip(took) {
@@ -129,7 +132,7 @@ fn told(steps: &[(String, u32, Box<dyn Fn() + '_>)], took: &[Vec<f64>]) -> Strin
 
 fn present(value: &HeaderValue) -> Presented {
     let authorization = Once { value: Some(value), repeated: false, differs: false };
-    Presented::from_headers(authorization, Once::default()).ok().expect("one credential")
+    Presented::from_headers(authorization, Once::default()).unwrap_or_else(|_| panic!("one credential"))
 }
 
 fn decide(fixture: &Fixture, snapshot: &Snapshot, known: &Known, now: i64) -> Passport {

@@ -1,7 +1,7 @@
 //! Which of the client's headers never reach the upstream, in whatever spelling.
 //!
-//! A service behind WSGI, CGI or some frameworks reads `x_drawbridge_org` as `X-Drawbridge-Org`, so names
-//! are judged in lower case with `_` read as `-`. Hop-by-hop and nominated headers (RFC 9110 §7.6.1) are
+//! A service behind WSGI or CGI reads `x_drawbridge_org` as `X-Drawbridge-Org`, and some servers do that
+//! with every byte that is neither letter nor digit, so names are judged with all such bytes read as `-`. Hop-by-hop and nominated headers (RFC 9110 §7.6.1) are
 //! taken away by Pingora before the identity headers are set, and so can't take those with them.
 
 use std::borrow::Cow;
@@ -20,8 +20,9 @@ pub enum Fate {
 /// What becomes of the header with this (lower-case) name. `token_headers` are lower case too.
 #[must_use]
 pub fn fate(name: &str, token_headers: &[String]) -> Fate {
+    let other = |c: char| !c.is_ascii_alphanumeric() && c != '-';
     let spelled: Cow<'_, str> =
-        if name.contains('_') { Cow::Owned(name.replace('_', "-")) } else { Cow::Borrowed(name) };
+        if name.contains(other) { Cow::Owned(name.replace(other, "-")) } else { Cow::Borrowed(name) };
     let name_as_read = spelled.as_ref();
     match name_as_read.as_bytes().first() {
         Some(b'x') => {

@@ -5,7 +5,7 @@
 //! strings them along Pingora's phases (`steps` before the upstream, `failure` after an error), and is, with `problem`, `bridge`, `upstream` and what stands below,
 //! the only part that knows Pingora; the decision doesn't.
 //!
-//! Beneath: `listen` accepts and drains, `conn` and `request_line` are the connection as bytes, `cut` ends
+//! Beneath: `listen` accepts and drains, `conn` and `request_line` are the connection as bytes (`malformed` answers what can't be parsed), `cut` ends
 //! what is open under a session that ended.
 //!
 //! Not here: what is allowed (policy), who somebody is and whether that still holds (access), how entries
@@ -24,6 +24,7 @@ mod gate;
 pub mod host;
 pub mod hygiene;
 pub mod listen;
+mod malformed;
 mod outcome;
 pub mod path;
 mod problem;

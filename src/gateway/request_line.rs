@@ -1,7 +1,9 @@
 //! The request line as it came (RFC 9112 §3): Pingora escapes a raw space and cuts off `#` before anyone
-//! sees the request, so such bytes are noted while the head is read.
+//! sees the request, so such bytes are noted while the head is read. And what is written before the head is
+//! complete is Pingora's own answer to one that it can't parse: see `malformed`.
 
 use super::cut::with_slot;
+use super::malformed;
 use async_trait::async_trait;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::{SslDigest, TlsRef};
@@ -12,14 +14,21 @@ use pingora::protocols::{
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Reads the request line of one request as it arrives, piece by piece. An atomic because futures that hold
 /// it must be `Sync`; nobody contends for it.
 #[derive(Debug, Default)]
-pub(super) struct RequestLine(AtomicU8);
+pub(super) struct RequestLine {
+    /// How far it has been read.
+    state: AtomicU8,
+    /// Bytes of the head, and perhaps of what follows it.
+    bytes: AtomicUsize,
+    /// Its line feeds.
+    lines: AtomicUsize,
+}
 
 /// Spaces met so far, in the low bits.
 const SPACES: u8 = 0b0000_0011;
@@ -29,27 +38,37 @@ const BEGUN: u8 = 0b0000_0100;
 const ENDED: u8 = 0b0000_1000;
 /// A byte was met that can't stand where it stands.
 const ODD: u8 = 0b0001_0000;
+/// The last byte was a CR: only LF may follow.
+const CR: u8 = 0b0010_0000;
 
 impl RequestLine {
     /// Whether any byte has been read.
     pub(super) fn has_begun(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != 0
+        self.state.load(Ordering::Relaxed) != 0
     }
     /// Whether a byte was met that can't stand where it stands.
     pub(super) fn is_odd(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & ODD != 0
+        self.state.load(Ordering::Relaxed) & ODD != 0
+    }
+    /// Instead of Pingora's own answer to this head.
+    fn answer(&self) -> Vec<u8> {
+        malformed::answer(self.bytes.load(Ordering::Relaxed), self.lines.load(Ordering::Relaxed))
     }
     /// Reads on.
     pub(super) fn read(&self, bytes: &[u8]) {
-        let mut state = self.0.load(Ordering::Relaxed);
+        let add = |to: &AtomicUsize, more| to.store(to.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+        add(&self.bytes, bytes.len());
+        add(&self.lines, memchr::memchr_iter(b'\n', bytes).count());
+        let mut state = self.state.load(Ordering::Relaxed);
         for &byte in bytes {
             if state & (ENDED | ODD) != 0 {
                 break;
             }
             state = match byte {
-                b'\r' => state,
                 b'\n' if state & BEGUN != 0 => state | ENDED,
-                b'\n' => state,
+                b'\n' => state & !CR,
+                _ if state & CR != 0 => state | ODD,
+                b'\r' => state | CR,
                 b' ' if state & SPACES >= 2 => state | ODD,
                 b' ' => (state | BEGUN) + 1,
                 b'#' if state & SPACES == 1 => state | ODD,
@@ -57,7 +76,7 @@ impl RequestLine {
                 _ => state | ODD,
             };
         }
-        self.0.store(state, Ordering::Relaxed);
+        self.state.store(state, Ordering::Relaxed);
     }
 }
 
@@ -85,7 +104,13 @@ impl<S: IO> AsyncRead for Watched<S> {
 
 impl<S: IO> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        let mut instead = None;
+        with_slot(|slot| instead = Some(slot.line().answer()));
+        match instead {
+            None => Pin::new(&mut self.0).poll_write(cx, buf),
+            // Nothing has been written yet, so the buffer beneath takes it whole.
+            Some(instead) => Pin::new(&mut self.0).poll_write(cx, &instead).map_ok(|_| buf.len()),
+        }
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_flush(cx)
@@ -180,6 +205,9 @@ mod tests {
             b"GET /a\tb HTTP/1.1\r\n\r\n",
             b"GET /a\x00b HTTP/1.1\r\n\r\n",
             b"GET / HTTP/1.1 \r\n\r\n",
+            b"GET /\r HTTP/1.1\r\n\r\n",
+            b"GET /\r\rHTTP/1.1\r\n\r\n",
+            b"\rGET / HTTP/1.1\r\n\r\n",
         ] {
             assert!(odd(&[wrong]), "{wrong:?}");
         }
