@@ -106,7 +106,8 @@ async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) ->
         other => other.into(),
     })?;
     let keys = Arc::new(keys);
-    let audit = AuditWriter::start(db.clone()).await?;
+    let audit =
+        if exclusive { AuditWriter::start(db.clone()).await? } else { AuditWriter::beside(db.clone()) };
     let tokens = Tokens::new(keys.clone(), &config.server.public_url.to_string());
     let settings = AccessSettings {
         impersonation_ttl: Millis::try_from(config.impersonation.ttl.as_millis()).unwrap_or(Millis::MAX),
