@@ -8,7 +8,7 @@ use crate::support::{Chance, Gateway, Open, Target, eventually, number};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 use tokio::task::JoinSet;
 
@@ -20,12 +20,20 @@ struct Hit {
     answer: Option<(u16, String)>,
 }
 
+/// How far the hammers and the end are.
+#[derive(Default)]
+struct Progress {
+    answered: AtomicUsize,
+    /// Set after the 200 of the call that ends the grant.
+    ended: AtomicBool,
+}
+
 /// Requests on one kept-alive connection after the other until enough of them were refused.
-async fn hammer(target: Target, token: String, name: String, answered: Arc<AtomicUsize>) -> Vec<Hit> {
+async fn hammer(target: Target, token: String, name: String, progress: Arc<Progress>) -> Vec<Hit> {
     let (mut hits, mut open, mut refused): (Vec<Hit>, Option<Open>, _) = (Vec::new(), None, 0);
     while refused < 5 {
         let path = format!("/api/v1/cameras/{name}_{}", hits.len());
-        let begun = Instant::now();
+        let (late, begun) = (progress.ended.load(Ordering::SeqCst), Instant::now());
         let answer = match &mut open {
             None => {
                 let connection = open.insert(Open::begin(&target, "GET", &path, &token, "").await);
@@ -45,7 +53,10 @@ async fn hammer(target: Target, token: String, name: String, answered: Arc<Atomi
         match &answer {
             None => open = None,
             Some((401, _)) => refused += 1,
-            Some(_) => drop(answered.fetch_add(1, Ordering::Relaxed)),
+            Some(answer) => {
+                assert!(!late, "begun after the end, and answered {answer:?}");
+                progress.answered.fetch_add(1, Ordering::Relaxed);
+            }
         }
         hits.push(Hit { begun, path, answer });
     }
@@ -91,17 +102,18 @@ fn by_path(log: &[Value]) -> BTreeMap<&str, &Value> {
 
 async fn hammered(gateway: &Gateway, way: Way, connections: usize, before: usize) {
     let (token, id) = gateway.mint("staff2", "acme").await;
-    let answered = Arc::new(AtomicUsize::new(0));
+    let progress = Arc::new(Progress::default());
     let mut hammers = JoinSet::new();
     for n in 0..connections {
         let name = format!("{way:?}_{n}");
-        hammers.spawn(hammer(gateway.target(), token.clone(), name, answered.clone()));
+        hammers.spawn(hammer(gateway.target(), token.clone(), name, progress.clone()));
     }
     eventually("the hammers are at work", async || {
-        (answered.load(Ordering::Relaxed) >= before).then_some(())
+        (progress.answered.load(Ordering::Relaxed) >= before).then_some(())
     })
     .await;
     let ended = end(gateway, way, &token, &id).await;
+    progress.ended.store(true, Ordering::SeqCst);
     let hits: Vec<Hit> = hammers.join_all().await.into_iter().flatten().collect();
 
     let filter = format!("&event=platform.impersonated_request&impersonation_id={id}");
@@ -131,7 +143,7 @@ async fn hammered(gateway: &Gateway, way: Way, connections: usize, before: usize
         match &hit.answer {
             None => cut += 1,
             Some((401, request)) => {
-                assert!(!upstream.contains(request), "{way:?}: 401, but it was forwarded")
+                assert!(!upstream.contains(request), "{way:?}: 401, but it was forwarded");
             }
             Some((status, request)) => {
                 assert_eq!(*status, 404, "the demo has no such camera");
