@@ -13,6 +13,7 @@ mod config_default;
 mod crash;
 mod docs_links;
 mod layering;
+mod passthrough;
 mod policy_files;
 mod policy_slices;
 mod raw;

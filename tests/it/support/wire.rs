@@ -18,9 +18,45 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) async fn open(authority: &str) -> Self {
-        let stream = TcpStream::connect(authority).await.expect("a connection");
+        Self::of(TcpStream::connect(authority).await.expect("a connection"))
+    }
+
+    /// The other end: a connection that a test's own server accepted.
+    pub(crate) fn of(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("a socket option");
         Self { stream, unread: Vec::new(), interim: Vec::new(), whole: true }
+    }
+
+    /// The next request on it, head and body, as far as they come.
+    pub(crate) async fn request(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
+        let head = self.request_head().await?;
+        let body = self.request_body(&head).await;
+        Some((head, body))
+    }
+
+    /// The head of the next request, with the empty line.
+    pub(crate) async fn request_head(&mut self) -> Option<Vec<u8>> {
+        self.until(b"\r\n\r\n").await
+    }
+
+    /// The body that belongs to `head`.
+    pub(crate) async fn request_body(&mut self, head: &[u8]) -> Vec<u8> {
+        let (_, headers) = parse(&[b"HTTP/1.1 200 for its fields\r\n", after_line(head)].concat());
+        let framed = headers.contains_key("content-length") || headers.contains_key("transfer-encoding");
+        if framed { self.body("", 200, &headers).await } else { Vec::new() }
+    }
+
+    /// Something of what comes next.
+    pub(crate) async fn some(&mut self) -> Vec<u8> {
+        if self.unread.is_empty() {
+            self.fill().await;
+        }
+        std::mem::take(&mut self.unread)
+    }
+
+    /// Closes with a reset, as a killed service does.
+    pub(crate) fn reset(self) {
+        self.stream.set_zero_linger().expect("a socket option");
     }
 
     /// Writes; a peer that has closed already is seen by what it answers, or doesn't.
@@ -125,6 +161,11 @@ impl Wire {
         let read = tokio::time::timeout(SOON, self.stream.read_buf(&mut self.unread));
         read.await.expect("the gateway neither answers nor closes").unwrap_or(0) > 0
     }
+}
+
+fn after_line(head: &[u8]) -> &[u8] {
+    let end = head.iter().position(|b| *b == b'\n').map_or(0, |at| at + 1);
+    &head[end..]
 }
 
 fn parse(head: &[u8]) -> (u16, HeaderMap) {
