@@ -1,7 +1,7 @@
 //! The steps before a request is let out, one method each.
 
 use super::admit::{Admitted, Head};
-use super::authenticate::authenticate;
+use super::authenticate::{authenticate, expired};
 use super::authorize::{Asking, Verdict, authorize};
 use super::context::Context;
 use super::gate::Gate;
@@ -89,7 +89,9 @@ impl Gate {
     async fn authenticate(&self, ctx: &mut Context) -> Result<(), Refusal> {
         let Some(admitted) = &ctx.admitted else { return Ok(()) };
         let presented = admitted.presented.as_ref().map_err(Clone::clone)?;
-        let known = authenticate(&self.shared.access, presented, ctx.time).await?;
+        let authenticated = authenticate(&self.shared.access, presented).await?;
+        let expired = authenticated.as_ref().and_then(|a| expired(a, ctx.time));
+        let known = authenticated.map(|a| a.known);
         if let Some(known) = &known {
             // Before anything is decided or awaited, so that no end is missed from here on. What is over
             // already is refused below, with an answer and an entry, and not cut.
@@ -100,7 +102,7 @@ impl Gate {
         }
         ctx.known = known;
         ctx.stage_ends(StageName::Authenticate);
-        Ok(())
+        expired.map_or(Ok(()), Err)
     }
 
     async fn authorize(&self, ctx: &mut Context) -> Result<(Permit, Served), Refusal> {
