@@ -243,8 +243,7 @@ mod tests {
             let text = text.replace("\"* /api/v1/echo\"", "\"* /{rest...}\"");
             std::fs::write(folder.path().join(file.file_name()), text).unwrap();
         }
-        let folders =
-            PolicyFolders { policies: sources.join("policies"), schemas: folder.path().to_owned() };
+        let folders = PolicyFolders { policies: sources.join("policies"), schemas: folder.path().to_owned() };
         let snapshot = PolicyEngine::load(folders).unwrap_or_else(|r| panic!("{}", r.rendered)).snapshot();
         let same = |method, path| {
             let asking = Asking {

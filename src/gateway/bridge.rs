@@ -35,6 +35,18 @@ pub(super) struct Bridge {
 }
 
 impl Bridge {
+    /// The whole body; `None` when the client has left.
+    ///
+    /// # Errors
+    /// `413 BODY_TOO_LARGE`.
+    pub(super) async fn body(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> Result<Option<Bytes>, Refusal> {
+        read_body(session, ctx, self.body_limit).await
+    }
+
     /// Serves a permitted request.
     ///
     /// # Errors
@@ -44,12 +56,10 @@ impl Bridge {
         session: &mut Session,
         ctx: &mut Context,
         permit: Permit,
+        body: Bytes,
     ) -> Result<(), Refusal> {
-        let body = match read_body(session, ctx, self.body_limit).await? {
-            Some(body) => body,
-            None => return Ok(()),
-        };
         let request = request(session, ctx, permit, body);
+        ctx.progress.served = true;
         ctx.slot.set_exempt(true);
         let answered = self.call(session, ctx, request).await;
         ctx.slot.set_exempt(false);

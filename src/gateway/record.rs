@@ -80,7 +80,13 @@ pub(super) async fn refusal(audit: &AuditWriter, ctx: &Context, refusal: Refusal
 /// Attribution of a request with a person's or bot's credential, once its outcome is known.
 pub(super) fn attribute(audit: &AuditWriter, ctx: &Context) {
     let Some(known) = &ctx.known else { return };
-    if matches!(ctx.duty, Duty::None) || ctx.is_impersonated() || ctx.intent.is_some() {
+    let due = match ctx.duty {
+        Duty::None => false,
+        Duty::Use => true,
+        // On the gateway's own routes the act has written its entry.
+        Duty::Control | Duty::Dual => ctx.progress.forwarded,
+    };
+    if !due || ctx.is_impersonated() || ctx.intent.is_some() {
         return;
     }
     let mut entry = entry(ctx, &known.session, Stage::Use, "permit");

@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::{problem, record};
 use crate::access::CredentialError;
 use crate::domain::Org;
-use crate::policy::Permit;
+use crate::policy::{Duty, Permit};
 use crate::telemetry::StageName;
 use pingora::protocols::http::v1::server::HttpSession;
 use pingora::proxy::Session;
@@ -30,7 +30,13 @@ impl Gate {
         self.authenticate(ctx).await?;
         match self.authorize(ctx).await? {
             (permit, Served::Here) => {
-                self.shared.bridge.serve(session, ctx, permit).await.map(|()| Way::Answered)
+                let bridge = &self.shared.bridge;
+                let Some(body) = bridge.body(session, ctx).await? else { return Ok(Way::Answered) };
+                // What the act itself records (`control`) has its entry in the act's transaction.
+                if ctx.is_impersonated() && ctx.duty == Duty::Dual {
+                    self.record(ctx).await?;
+                }
+                bridge.serve(session, ctx, permit, body).await.map(|()| Way::Answered)
             }
             (permit, Served::Upstream) => {
                 self.record(ctx).await?;

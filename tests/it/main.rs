@@ -24,6 +24,7 @@ mod policy_files;
 mod policy_reload;
 mod policy_slices;
 mod races;
+mod review;
 mod revocation;
 mod story;
 mod support;
