@@ -6,8 +6,9 @@
 
 use super::admit::body_too_large;
 use super::context::{Context, End};
+use super::record::HandlerRecorder;
 use super::refusal::Refusal;
-use crate::access::{Caller, OneTime};
+use crate::access::{Caller, HandlerRefusal, OneTime};
 use crate::policy::Permit;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -79,15 +80,22 @@ impl Bridge {
         ctx: &mut Context,
         request: Request<Body>,
     ) -> Result<Option<Response<Body>>, Refusal> {
-        let mut task = self.runtime.spawn(self.router.clone().oneshot(request));
+        let (router, recorder) = (self.router.clone(), HandlerRecorder::of(ctx));
+        let mut task = self.runtime.spawn(async move {
+            let Ok(response) = router.oneshot(request).await;
+            let refused = response.extensions().get::<HandlerRefusal>().cloned();
+            if let (Some(recorder), Some(refused)) = (recorder, refused) {
+                recorder.record(&refused).await?;
+            }
+            Ok(response)
+        });
         let mut deadline = std::pin::pin!(tokio::time::sleep(self.timeout));
         let mut watching = true;
         loop {
             tokio::select! {
                 biased;
                 done = &mut task => return match done {
-                    Ok(Ok(response)) => Ok(Some(response)),
-                    Ok(Err(never)) => match never {},
+                    Ok(answered) => answered.map(Some),
                     Err(e) => {
                         tracing::error!(request_id = %ctx.request_id, error = %e, "a handler failed");
                         Err(Refusal::own(500, "INTERNAL_ERROR", "the gateway failed; tell its operator the request id"))
