@@ -32,7 +32,7 @@ pub(crate) async fn table(fixture: &Fixture) -> String {
     let now = parts.clock.now();
     let value = HeaderValue::from_str(&format!("Bearer {owner}")).unwrap();
     let presented = present(&value);
-    let known = authenticate(&parts.access, &presented, now).await.ok().flatten().expect("an owner");
+    let known = authenticate(&parts.access, &presented).await.ok().flatten().expect("an owner").known;
     parts.access.org(org).await.unwrap();
     let (few, many) = (parts.policy.snapshot(), many.snapshot());
     // A session holds what was prepared for one snapshot; the other snapshot has a session of its own here.
@@ -48,16 +48,16 @@ pub(crate) async fn table(fixture: &Fixture) -> String {
     let whole = |snapshot: &Snapshot| {
         // The header is looked at, hashed and recalled, then the request is decided and its passport made.
         let presented = present(&value);
-        let known = authenticate(&parts.access, &presented, now).now_or_never();
+        let known = authenticate(&parts.access, &presented).now_or_never();
         let Some(Ok(Some(known))) = known else { panic!("not from memory") };
-        black_box(decide(fixture, snapshot, &known, now));
+        black_box(decide(fixture, snapshot, &known.known, now));
     };
     let steps: Vec<Step<'_>> = vec![
         ("authenticate to forward".into(), REPEAT, Box::new(|| whole(&few))),
         (
             "of it: authenticate".into(),
             REPEAT,
-            Box::new(|| drop(black_box(authenticate(&parts.access, &presented, now).now_or_never()))),
+            Box::new(|| drop(black_box(authenticate(&parts.access, &presented).now_or_never()))),
         ),
         (
             format!("of it: authorize, {} policies", fixture.counts.0),

@@ -26,7 +26,7 @@ mod support_access;
 mod transaction;
 mod view;
 
-pub use caller::{Caller, OneTime, RequestInfo};
+pub use caller::{Caller, HandlerRefusal, OneTime, RequestInfo};
 pub use cancellation::Cancellation;
 pub use directory::{ImpersonationRecord, OrgSearch, Paged, PlatformUserRecord};
 pub use disable::{ADMIN_ROLE, Cause, DisableRequest, Disabled, Enabled};

@@ -24,6 +24,7 @@ impl<S: Sync> FromRequestParts<S> for Call {
         caller.map(|caller| Self { caller }).ok_or_else(|| ApiError {
             request_id: RequestId::random(),
             fault: Fault::Act(ActError::NoPermit),
+            by_act: false,
         })
     }
 }
@@ -64,12 +65,12 @@ impl Call {
 
     /// This request's problem.
     pub(super) fn fault(&self, fault: Fault) -> ApiError {
-        ApiError { request_id: self.caller.request.id.clone(), fault }
+        ApiError { request_id: self.caller.request.id.clone(), fault, by_act: false }
     }
 
     /// An act's error as this request's problem.
     pub(super) fn act<T>(&self, result: Result<T, ActError>) -> Result<T, ApiError> {
-        result.map_err(|e| self.fault(Fault::Act(e)))
+        result.map_err(|e| ApiError { by_act: true, ..self.fault(Fault::Act(e)) })
     }
 }
 

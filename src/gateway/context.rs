@@ -76,6 +76,8 @@ pub(super) struct Progress {
     pub attempts: u32,
     /// A byte may have reached the upstream.
     pub forwarded: bool,
+    /// A handler of the gateway's own API has it.
+    pub served: bool,
     /// When it was sent to the upstream.
     pub sent: Option<Instant>,
     /// Status that the client was sent, 0 before.

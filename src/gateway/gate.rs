@@ -7,6 +7,7 @@ use super::cut::take_slot;
 use super::failure::{from_error, is_timeout, over_by_now, stop};
 use super::forward::{dress, forward};
 use super::problem;
+use super::relay::relay;
 use super::settings::{GateSettings, HostHeader, Limits, Timeouts};
 use super::steps::Way;
 use super::upstream::Upstream;
@@ -18,7 +19,6 @@ use crate::policy::PolicyEngine;
 use crate::telemetry::{AccessLog, Metrics, StageName};
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -215,10 +215,7 @@ impl ProxyHttp for Gate {
     ) -> Result<()> {
         let status = response.status.as_u16();
         if status >= 200 || status == 101 {
-            // HTTP/1.0 knows no chunks (RFC 9112 §6.1): the body ends with the connection.
-            if session.req_header().version == Version::HTTP_10
-                && response.remove_header(&header::TRANSFER_ENCODING).is_some()
-            {
+            if relay(response, session.req_header().version) {
                 session.set_keepalive(None);
             }
             ctx.progress.status = status;

@@ -30,6 +30,7 @@ pub mod path;
 mod problem;
 mod record;
 pub mod refusal;
+mod relay;
 mod request_line;
 pub mod route;
 pub mod settings;

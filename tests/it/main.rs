@@ -27,6 +27,7 @@ mod policy_slices;
 mod races;
 mod raw;
 mod reading;
+mod review;
 mod revocation;
 mod story;
 mod streams;

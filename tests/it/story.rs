@@ -16,7 +16,7 @@ async fn refused_let_in_seen_in_both_logs_shut_out() {
 
     let seen = gateway.get("/api/v1/cameras", &token).await.expect(200);
     let request_id = seen.header("x-request-id").to_owned();
-    assert_eq!(gateway.hits().await, [request_id.clone()]);
+    assert_eq!(gateway.hits().await, std::slice::from_ref(&request_id));
 
     let filter = format!("&request_id={request_id}");
     let org = gateway.org_log("acme", "owner", &filter).await;

@@ -42,7 +42,7 @@ fn cases() -> Vec<Case> {
         ),
         case(
             "GET",
-            "206 Partial Content\nContent-Length: 119\nContent-Type: multipart/byteranges; boundary=sep",
+            "206 Partial Content\nContent-Length: 115\nContent-Type: multipart/byteranges; boundary=sep",
             ranges,
         ),
         case(
@@ -142,5 +142,23 @@ async fn conditions_and_ranges_reach_the_service() {
         let answer = wire.answer("GET").await.unwrap().expect(206);
         let expected = "bytes=0-0,5-|\"a\"|W/\"b\", \"c\"|Sat, 21 Nov 2026 00:00:00 GMT|br;q=1, gzip";
         assert_eq!(String::from_utf8_lossy(&answer.body), expected, "as {who}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_for_one_connection_ends_here() {
+    let service = Service::answering(|_, _| {
+        b"HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=1\r\n\
+          Proxy-Connection: keep-alive\r\nX-Stays: 1\r\nContent-Length: 2\r\n\r\nok"
+            .to_vec()
+    })
+    .await;
+    let gateway = service.gateway();
+    for (who, token) in &callers(&gateway).await {
+        let answer = gateway.get("/", token).await.expect(200);
+        for name in ["x-hop", "keep-alive", "proxy-connection"] {
+            assert!(!answer.headers.contains_key(name), "{name} as {who}: {answer}");
+        }
+        assert_eq!((answer.header("x-stays"), answer.body.as_slice()), ("1", &b"ok"[..]), "as {who}");
     }
 }

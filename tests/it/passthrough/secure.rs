@@ -54,12 +54,15 @@ async fn both_protocols_by_alpn() {
             // A refusal isn't lost while the client is still sending.
             let refused = of("POST", "/x", "nonsense").await.problem(401, "INVALID_TOKEN");
             assert!(refused.header("www-authenticate").starts_with("Bearer"), "{name}: {refused}");
-            for path in ["/a//b", "/a/%2e%2e/b", "/a%2fb", "/a;b", "/a/%2541"] {
+            // (`/../` never leaves this client.)
+            for path in ["/a//b", "/a%2fb", "/a;b", "/a/%2541"] {
                 of("GET", path, token).await.problem(400, "BAD_PATH");
             }
             of("TRACE", "/x", token).await.problem(405, "METHOD_NOT_ALLOWED");
             let elsewhere = client.get(gateway.url("/x")).header("host", "other.example").bearer_auth(token);
-            Answer::of(elsewhere.send().await.unwrap()).await.problem(421, "UNKNOWN_HOST");
+            let elsewhere = Answer::of(elsewhere.send().await.unwrap()).await;
+            // Over HTTP/2 it contradicts `:authority` (RFC 9113 §8.3.1).
+            assert_eq!(elsewhere.status, if *version == Version::HTTP_2 { 400 } else { 421 }, "{name}");
         }
     }
     // Clear text on the port of TLS is no HTTP at all.

@@ -51,7 +51,7 @@ async fn it_takes_too_long() {
             match target(&head).as_str() {
                 "/api/v1/events" => wire.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello").await,
                 "/api/v1/members" => {
-                    wire.send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno").await
+                    wire.send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\nno").await;
                 }
                 // Never: the connection stays open until the gate gives up.
                 _ => {}

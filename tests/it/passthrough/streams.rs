@@ -74,6 +74,8 @@ async fn messages_pass_both_ways_and_the_goodbye_too() {
         socket.send(Message::text("bye")).await.unwrap();
         let Message::Close(Some(frame)) = socket.next().await.unwrap().unwrap() else { panic!("no goodbye") };
         assert_eq!((u16::from(frame.code), frame.reason.as_str()), (4321, "so long"), "as {who}");
+        // The goodbye is answered, and then the connection ends.
+        assert!(socket.next().await.is_none_or(|last| last.is_err()));
         if who.contains("impersonation") {
             // The intent is written at the handshake, the outcome at the close.
             let entries = eventually("the socket has an outcome", async || {

@@ -148,7 +148,7 @@ impl Seen {
         let fault = match end {
             End::Refused(status, code) => refused(Some(status), Some(code)).err(),
             End::Forwarded => forwarded().err(),
-            End::Either => refused(None, None).and_then(|()| Ok(())).or_else(|_| forwarded()).err(),
+            End::Either => refused(None, None).or_else(|_| forwarded()).err(),
         };
         let more: Vec<_> = self.more.iter().map(ToString::to_string).collect();
         fault.or_else(|| (!more.is_empty()).then(|| format!("more than one answer: {more:#?}")))

@@ -50,7 +50,8 @@ impl Answer {
 
 impl std::fmt::Display for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {:?}\n{}", self.status, self.headers, String::from_utf8_lossy(&self.body))
+        let body = &self.body[..self.body.len().min(4000)];
+        write!(f, "{} {:?}\n{}", self.status, self.headers, String::from_utf8_lossy(body))
     }
 }
 
