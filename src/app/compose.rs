@@ -4,7 +4,7 @@ use super::error::StartError;
 use crate::access::{Access, AccessParts, AccessSettings};
 use crate::audit::AuditWriter;
 use crate::config::{AccessLogTo, Config};
-use crate::domain::{Clock, Millis, SystemClock};
+use crate::domain::{Clock, Millis, ShiftedClock};
 use crate::identity::{Assertions, KeyError, Keys, SealError, Sealer, Tokens};
 use crate::policy::{PolicyEngine, PolicyFolders};
 use crate::store::{Db, DbOptions, Embedded, change};
@@ -31,6 +31,11 @@ pub struct Composition {
     pub access_log: AccessLog,
     /// Time.
     pub clock: Arc<dyn Clock>,
+}
+
+/// How far the clock is moved, for tests of expiry; whoever sets the environment owns the process anyway.
+fn clock_shift() -> Millis {
+    std::env::var("DRAWBRIDGE_TEST_CLOCK_SHIFT_MS").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 /// Opens the data folder as the one gateway that holds it, loads policies and keys, starts the audit writer.
@@ -86,8 +91,9 @@ pub async fn open_access(config: &Config) -> Result<(Arc<Access>, AuditWriter), 
 type Records = (Arc<Access>, AuditWriter, Arc<Keys>, Arc<dyn Clock>);
 
 async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) -> Result<Records, StartError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let options = DbOptions { exclusive, ..DbOptions::new(config.data.dir.clone()) };
+    let shift = clock_shift();
+    let clock: Arc<dyn Clock> = Arc::new(ShiftedClock(shift));
+    let options = DbOptions { exclusive, clock_shift: shift, ..DbOptions::new(config.data.dir.clone()) };
     let db = Db::open(options)
         .await
         .map_err(|source| StartError::Data { path: config.data.dir.clone(), source })?;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct GatewayBuilder {
     args: Vec<String>,
     data: Option<PathBuf>,
+    env: Vec<(String, String)>,
 }
 
 /// A running gateway; killed when dropped.
@@ -27,11 +28,17 @@ pub(crate) struct Gateway {
 
 impl GatewayBuilder {
     pub(crate) fn new() -> Self {
-        Self { args: Vec::new(), data: None }
+        Self { args: Vec::new(), data: None, env: Vec::new() }
     }
 
     pub(crate) fn arg(mut self, arg: impl Into<String>) -> Self {
         self.args.push(arg.into());
+        self
+    }
+
+    /// An environment variable of the process.
+    pub(crate) fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.env.push((name.to_owned(), value.into()));
         self
     }
 
@@ -45,6 +52,7 @@ impl GatewayBuilder {
         let listen: &[&str] =
             if self.args.iter().any(|a| a == "--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
         let mut command = Command::new(env!("CARGO_BIN_EXE_drawbridge"));
+        command.envs(self.env.iter().cloned());
         command.arg("dev").args(listen).args(["--format", "json", "--data"]).arg(data).args(&self.args);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
