@@ -48,7 +48,9 @@ deny: rust
 		echo "make: SKIPPED: cargo deny check advisories (its database can't be reached from here)" >&2; \
 	fi
 
-## bench: CPU per request, with and without the gate, side by side
+## bench: CPU per request, side by side (one alone: make bench ARGS="--bench gate -- --rounds 9 --only stock,gate")
+# Load generator and upstream are ours. taskset is part of util-linux; without it nothing is pinned, and the
+# report says so.
 bench: tools
 	$(CARGO) bench --locked $(ARGS)
 

@@ -33,7 +33,7 @@ pub(crate) async fn per_session(fixture: &Fixture) -> String {
         }
         let once = Once { value: Some(token), repeated: false, differs: false };
         let presented = Presented::from_headers(once, Once::default()).ok().unwrap();
-        known.push(authenticate(access, &presented, now).await.ok().flatten().expect("a bot"));
+        known.push(authenticate(access, &presented).await.ok().flatten().expect("a bot").known);
     }
     let cold = resident();
     for known in &known[BEFORE..] {

@@ -27,9 +27,11 @@ pub(crate) struct Gateway {
     pub(crate) data: tempfile::TempDir,
 }
 
+/// The release binary.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_drawbridge");
+
 /// Seeds a data folder and serves it.
-pub(crate) fn start(upstream: SocketAddr, access_log: bool, pinned: bool) -> Gateway {
-    let binary = Path::new(env!("CARGO_BIN_EXE_drawbridge"));
+pub(crate) fn start(binary: &Path, upstream: SocketAddr, access_log: bool, pinned: bool) -> Gateway {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     // Beside the build, not in /tmp: that may be a disk in memory, where a commit costs nothing.
     let data = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();

@@ -40,7 +40,7 @@ fn main() {
 fn measure_all(options: &Options) {
     let pinned = measure::pin_self(measure::OTHER_CORE);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let proxies = processes::Proxies::start(pinned);
+    let proxies = processes::Proxies::start(options, pinned);
     println!("{}", report::machine(pinned, options));
     let rounds = runtime.block_on(rounds::run(options, &proxies));
     println!("{}", report::table(&rounds));

@@ -1,6 +1,7 @@
-//! What may be chosen: `cargo bench --bench gate -- --rounds 9 --only stock,gate`.
+//! What may be chosen: `cargo bench --bench gate -- --rounds 9 --only stock,gate --beside OTHER_BUILD`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What this process is for.
@@ -26,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) window: Duration,
     /// Keep-alive connections.
     pub(crate) connections: usize,
+    /// Another build of the gateway, measured beside this one.
+    pub(crate) beside: Option<PathBuf>,
     /// Rows to measure; empty: all.
     only: Vec<String>,
 }
@@ -38,8 +41,13 @@ pub(crate) const MOST_AUDITED: u64 = 40_000;
 impl Options {
     /// `None`: neither a bench run nor a role of one.
     pub(crate) fn read(args: impl Iterator<Item = String>) -> Option<Role> {
-        let mut options =
-            Self { rounds: 5, window: Duration::from_secs(2), connections: 64, only: Vec::new() };
+        let mut options = Self {
+            rounds: 5,
+            window: Duration::from_secs(2),
+            connections: 64,
+            beside: None,
+            only: Vec::new(),
+        };
         let mut is_bench = false;
         let mut args = args;
         while let Some(arg) = args.next() {
@@ -56,8 +64,9 @@ impl Options {
                     options.window = Duration::from_secs_f64(value().parse().expect("a number of seconds"));
                 }
                 "--connections" => options.connections = value().parse().expect("a number of connections"),
+                "--beside" => options.beside = Some(value().into()),
                 "--only" => options.only = value().split(',').map(str::to_owned).collect(),
-                other => panic!("`{other}` is none of --rounds, --seconds, --connections, --only"),
+                other => panic!("`{other}` is none of --rounds, --seconds, --connections, --beside, --only"),
             }
         }
         is_bench.then_some(Role::Measure(options))

@@ -2,6 +2,7 @@
 
 use super::gateway::{self, Gateway};
 use super::measure::{OTHER_CORE, PROXY_CORE};
+use super::options::Options;
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -34,11 +35,13 @@ pub(crate) struct Proxies {
     pub(crate) gateway: Gateway,
     /// The gateway with one.
     pub(crate) logging: Gateway,
+    /// Another build of it.
+    pub(crate) beside: Option<Gateway>,
 }
 
 impl Proxies {
     /// Starts them and waits until all of them answer.
-    pub(crate) fn start(pinned: bool) -> Self {
+    pub(crate) fn start(options: &Options, pinned: bool) -> Self {
         let me = std::env::current_exe().unwrap();
         let mut stub = command(me.as_os_str(), OTHER_CORE, pinned)
             .arg("--stub")
@@ -57,8 +60,9 @@ impl Proxies {
         Self {
             stub: (Process(stub), stub_address),
             stock: (stock, address),
-            gateway: gateway::start(stub_address, false, pinned),
-            logging: gateway::start(stub_address, true, pinned),
+            gateway: gateway::start(gateway::BINARY.as_ref(), stub_address, false, pinned),
+            logging: gateway::start(gateway::BINARY.as_ref(), stub_address, true, pinned),
+            beside: options.beside.as_ref().map(|binary| gateway::start(binary, stub_address, false, pinned)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The order: each round measures every row once, forwards and backwards in turn.
 
+use super::gateway::Gateway;
 use super::load::{Target, closed_loop};
 use super::measure::{Cost, fsync, median};
 use super::options::{MOST_AUDITED, MOST_REQUESTS, Options};
@@ -30,29 +31,25 @@ fn targets(proxies: &Proxies, grant: &str) -> Vec<Row> {
     let (stub, upstream) = (&proxies.stub.0, proxies.stub.1);
     let (stock, plain) = (&proxies.stock.0, proxies.stock.1);
     let gate = &proxies.gateway;
-    let ask = |token: &str, status, most| {
+    let ask = |gate: &Gateway, token: &str, status, most| {
         Target::get(gate.address, gate.address, token, status, gate.process.id(), most)
     };
-    let logging = &proxies.logging;
-    let logged = Target::get(
-        logging.address,
-        logging.address,
-        &logging.owner,
-        200,
-        logging.process.id(),
-        MOST_REQUESTS,
-    );
+    let of_owner = |gate: &Gateway| ask(gate, &gate.owner, 200, MOST_REQUESTS);
     // All send the same bytes but for the host, so that the same head is parsed everywhere.
     let direct = Target::get(upstream, upstream, &gate.owner, 200, stub.id(), MOST_REQUESTS);
     let forwarded = Target::get(plain, plain, &gate.owner, 200, stock.id(), MOST_REQUESTS);
-    vec![
+    let mut rows = vec![
         row("direct", "upstream alone (its own CPU)", direct),
         row("stock", "stock plain Pingora", forwarded),
-        row("gate", "gate, org user", ask(&gate.owner, 200, MOST_REQUESTS)),
-        row("logged", "gate, org user, access log", logged),
-        row("audited", "gate, impersonation, both logs", ask(grant, 200, MOST_AUDITED)),
-        row("refused", "gate, 403 to staff", ask(&gate.staff, 403, MOST_REQUESTS)),
-    ]
+        row("gate", "gate, org user", of_owner(gate)),
+        row("logged", "gate, org user, access log", of_owner(&proxies.logging)),
+        row("audited", "gate, impersonation, both logs", ask(gate, grant, 200, MOST_AUDITED)),
+        row("refused", "gate, 403 to staff", ask(gate, &gate.staff, 403, MOST_REQUESTS)),
+    ];
+    rows.extend(
+        proxies.beside.as_ref().map(|other| row("beside", "another build, org user", of_owner(other))),
+    );
+    rows
 }
 
 /// Measures all rows.

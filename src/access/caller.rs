@@ -85,3 +85,14 @@ pub struct Caller {
     /// The request.
     pub request: Arc<RequestInfo>,
 }
+
+/// Extension of a handler's answer that is a refusal: what the gate has to write down of it.
+#[derive(Debug, Clone)]
+pub struct HandlerRefusal {
+    /// Status.
+    pub status: u16,
+    /// Code.
+    pub code: String,
+    /// The act has written the entry.
+    pub recorded: bool,
+}

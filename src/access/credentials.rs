@@ -8,6 +8,7 @@ use crate::domain::ids::Subject;
 use aws_lc_rs::digest::{SHA256, digest};
 use parking_lot::RwLock;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// At most this many are kept; then all are proved anew.
 const MAX: usize = 200_000;
@@ -25,7 +26,25 @@ pub(super) struct Proof {
 /// A read-write lock: the hot path only reads.
 #[derive(Default)]
 pub(super) struct Credentials {
-    proofs: RwLock<HashMap<CredentialHash, Proof>>,
+    proofs: RwLock<HashMap<CredentialHash, Proof, BuildHasherDefault<Prefix>>>,
+}
+
+/// Takes eight bytes of a digest as they are: SHA-256 has hashed them already. Whoever wants many of *kept*
+/// credentials in one bucket would have to find partial collisions among credentials that we issued.
+#[derive(Default)]
+struct Prefix(u64);
+
+impl Hasher for Prefix {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+    /// The length, which is the same for all.
+    fn write_usize(&mut self, _: usize) {}
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 pub(super) fn hash(credential: &str) -> CredentialHash {
@@ -45,5 +64,23 @@ impl Credentials {
             proofs.clear();
         }
         proofs.insert(hash, proof);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_that_begin_alike_are_told_apart() {
+        let proof = |at| Proof { session: Subject::from_stored("ses_1"), token_expires_at: at };
+        let credentials = Credentials::default();
+        let (one, mut other) = (hash("a credential"), hash("a credential"));
+        other[31] ^= 1;
+        credentials.keep(one, proof(1));
+        assert!(credentials.get(&other).is_none());
+        credentials.keep(other, proof(2));
+        let times = [one, other].map(|hash| credentials.get(&hash).map(|p| p.token_expires_at));
+        assert_eq!(times, [Some(1), Some(2)]);
     }
 }

@@ -3,13 +3,14 @@
 //! Every end is a transaction of its own with one `platform.impersonation_ended` in both logs; the entry
 //! carries the last running number, and nothing numbered comes after it (architecture §5.1).
 
+use super::again::Again;
 use super::entries::{self, permitted};
 use super::transaction::{ActError, Done, InMemory};
 use super::{Access, Known, RequestInfo};
 use crate::audit::entry::{Entry, Logs, Stage};
 use crate::audit::write_act;
 use crate::domain::ids::{ImpersonationId, OrgId, PlatformUserId, Subject};
-use crate::domain::{Event, Millis, Principal, RevokeReason};
+use crate::domain::{Event, Millis, PlatformUser, Principal, RevokeReason};
 use crate::policy::Permit;
 use crate::store::{ChangeRecord, Effect, Row, StoreError, Tx, Value};
 
@@ -35,9 +36,9 @@ pub struct EndedAll {
 struct Grant {
     id: ImpersonationId,
     org: OrgId,
-    operator: (PlatformUserId, String, String),
     reason: String,
     ticket_ref: Option<String>,
+    operator: PlatformUser,
 }
 
 /// Live grants by some column, in the lock order of architecture §5 (by id).
@@ -56,7 +57,7 @@ pub(super) enum LiveGrants {
 macro_rules! live_grants {
     ($condition:literal) => {
         concat!(
-            "SELECT i.id, i.org_id, u.id, u.email, u.display_name, i.reason, i.ticket_ref \
+            "SELECT i.id, i.org_id, i.reason, i.ticket_ref, u.id, u.email, u.display_name, u.roles, u.disabled_at \
              FROM impersonation i JOIN platform_user u ON u.id = i.platform_user_id \
              WHERE i.ended_at IS NULL AND ",
             $condition,
@@ -87,13 +88,9 @@ fn grant_of(row: &Row) -> Result<Grant, StoreError> {
     Ok(Grant {
         id: ImpersonationId::parse(row.text(0)?).map_err(corrupt)?,
         org: OrgId::parse(row.text(1)?).map_err(corrupt)?,
-        operator: (
-            PlatformUserId::parse(row.text(2)?).map_err(corrupt)?,
-            row.text(3)?.to_owned(),
-            row.text(4)?.to_owned(),
-        ),
-        reason: row.text(5)?.to_owned(),
-        ticket_ref: row.opt_text(6)?.map(str::to_owned),
+        reason: row.text(2)?.to_owned(),
+        ticket_ref: row.opt_text(3)?.map(str::to_owned),
+        operator: super::records::platform_user_of(row, 4)?,
     })
 }
 
@@ -119,16 +116,18 @@ pub(super) async fn end_grants(
         let Some(closed) = closed else { continue };
         let mut entry = template.clone();
         entry.event = Event::ImpersonationEnded;
+        // What the act itself was about (whom it disabled, and why) is not the customer's to read.
+        entry.details.clear();
+        entry.resource = None;
         entry.logs = Logs::Both;
         entry.org_id = Some(grant.org);
         entry.impersonation_id = Some(grant.id.clone());
         entry.impersonation_seq = Some(closed.int(0)?);
-        entry.platform_user = Some((grant.operator.0, grant.operator.1));
+        entry.platform_user = Some(grant.operator.identity());
         entry.reason = Some(grant.reason);
         entry.ticket_ref = grant.ticket_ref;
         entry.revoke_reason = Some(why);
         entry.status = Some(200);
-        entry.details.insert("platform_user_name".to_owned(), grant.operator.2.into());
         write_act(tx, &entry).await?;
         subjects.push(grant.id.subject());
         ended.push(Ended { id: grant.id, ended_at: closed.int(1)?, reason: why });
@@ -182,7 +181,7 @@ impl Access {
             entries::entry(Event::ImpersonationEnded, Stage::Act, Some(&caller.session), request);
         permitted(&mut template, &permit);
         let sql = "SELECT ended_at, revoke_reason FROM impersonation WHERE id = $1 AND platform_user_id = $2";
-        self.end_one(id, user.as_str(), sql, RevokeReason::EndedByActor, template).await
+        self.end_one(id, user.as_str(), sql, RevokeReason::EndedByActor, template, None).await
     }
 
     /// The owner or an org admin ends one impersonation of `org`.
@@ -201,7 +200,8 @@ impl Access {
             entries::entry(Event::ImpersonationEnded, Stage::Act, Some(&caller.session), request);
         permitted(&mut template, &permit);
         let sql = "SELECT ended_at, revoke_reason FROM impersonation WHERE id = $1 AND org_id = $2";
-        self.end_one(id, org.as_str(), sql, RevokeReason::EndedByCustomer, template).await
+        let again = self.again(&permit, caller, request);
+        self.end_one(id, org.as_str(), sql, RevokeReason::EndedByCustomer, template, Some(again)).await
     }
 
     async fn end_one(
@@ -211,6 +211,7 @@ impl Access {
         owned: &'static str,
         why: RevokeReason,
         template: Entry,
+        again: Option<Again>,
     ) -> Result<Ended, ActError> {
         let owner = owner.to_owned();
         {
@@ -223,7 +224,11 @@ impl Access {
         let in_memory = InMemory { subjects: vec![id.subject()], reason: why };
         self.revoke(in_memory, move |tx| {
             let (id, owner, template) = (id.clone(), owner.clone(), template.clone());
+            let again = again.clone();
             Box::pin(async move {
+                if let Some(again) = again {
+                    again.judge(tx).await?;
+                }
                 let (ended, change) = end_grants(tx, &LiveGrants::One(id.clone()), why, &template).await?;
                 if let Some(ended) = ended.into_iter().next() {
                     return Ok(Done { value: ended, changes: change.into_iter().collect() });
@@ -251,7 +256,14 @@ impl Access {
         template.status = Some(200);
         let (user, session) = (user.id.clone(), caller.session.key.clone());
         let why = RevokeReason::Logout;
-        let in_memory = InMemory { subjects: vec![session.clone()], reason: why };
+        let mut subjects = vec![session.clone()];
+        {
+            let mut tx = self.db.read().await?;
+            for row in LiveGrants::OfUser(user.clone()).rows(&mut tx).await? {
+                subjects.push(grant_of(&row)?.id.subject());
+            }
+        }
+        let in_memory = InMemory { subjects, reason: why };
         self.revoke(in_memory, move |tx| {
             let (user, session, template) = (user.clone(), session.clone(), template.clone());
             Box::pin(async move {

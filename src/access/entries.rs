@@ -69,13 +69,13 @@ fn act_as(entry: &mut Entry, session: &Session) {
             entry.actor_type = ActorType::PlatformUser;
             entry.actor = user.id.to_string();
             entry.actor_name.clone_from(&user.display_name);
-            entry.platform_user = Some((user.id.clone(), user.email.clone()));
+            entry.platform_user = Some(user.identity());
         }
         Principal::Impersonation(grant) => {
             entry.actor_type = ActorType::PlatformAdminImpersonating;
             entry.actor = grant.operator.id.to_string();
             entry.actor_name.clone_from(&grant.operator.display_name);
-            entry.platform_user = Some((grant.operator.id.clone(), grant.operator.email.clone()));
+            entry.platform_user = Some(grant.operator.identity());
             entry.impersonation_id = Some(grant.id.clone());
             entry.org_id = Some(grant.org.clone());
             entry.reason = Some(grant.reason.clone());

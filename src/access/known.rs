@@ -2,6 +2,7 @@
 
 use super::Cancellation;
 use crate::domain::{Millis, Session};
+use crate::identity::AssertionSlot;
 use crate::policy::PreparedSlot;
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ pub struct Known {
     pub cancellation: Cancellation,
     /// Cedar entities built from the facts.
     pub prepared: PreparedSlot,
+    /// What the upstream is told about these facts, signed, for the running second.
+    pub assertion: AssertionSlot,
 }
 
 /// A proved credential.

@@ -5,6 +5,8 @@
 //! for `policy` to judge. Acts demand the [`crate::policy::Permit`] of the gate, decide again inside their
 //! transaction with full facts where the schema says so, and write their audit entries in it.
 
+mod again;
+mod background;
 mod caller;
 mod cancellation;
 mod credentials;
@@ -12,7 +14,7 @@ mod directory;
 mod disable;
 mod end;
 mod entries;
-mod expiry;
+
 mod known;
 mod mint;
 mod policy_change;
@@ -24,7 +26,7 @@ mod support_access;
 mod transaction;
 mod view;
 
-pub use caller::{Caller, OneTime, RequestInfo};
+pub use caller::{Caller, HandlerRefusal, OneTime, RequestInfo};
 pub use cancellation::Cancellation;
 pub use directory::{ImpersonationRecord, OrgSearch, Paged, PlatformUserRecord};
 pub use disable::{ADMIN_ROLE, Cause, DisableRequest, Disabled, Enabled};

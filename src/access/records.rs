@@ -136,17 +136,17 @@ pub(super) async fn platform_user(
             &[id.as_str().into()],
         )
         .await?;
-    row.as_ref().map(platform_user_of).transpose()
+    row.as_ref().map(|row| platform_user_of(row, 0)).transpose()
 }
 
-/// Columns `id, email, display_name, roles, disabled_at`.
-pub(super) fn platform_user_of(row: &Row) -> Result<PlatformUser, StoreError> {
+/// Columns `id, email, display_name, roles, disabled_at`, from column `at` on.
+pub(super) fn platform_user_of(row: &Row, at: usize) -> Result<PlatformUser, StoreError> {
     Ok(PlatformUser {
-        id: PlatformUserId::parse(row.text(0)?).map_err(corrupt)?,
-        email: row.text(1)?.to_owned(),
-        display_name: row.text(2)?.to_owned(),
-        roles: serde_json::from_str(row.text(3)?).map_err(corrupt)?,
-        disabled: row.opt_int(4)?.is_some(),
+        id: PlatformUserId::parse(row.text(at)?).map_err(corrupt)?,
+        email: row.text(at + 1)?.to_owned(),
+        display_name: row.text(at + 2)?.to_owned(),
+        roles: serde_json::from_str(row.text(at + 3)?).map_err(corrupt)?,
+        disabled: row.opt_int(at + 4)?.is_some(),
     })
 }
 

@@ -12,9 +12,13 @@ use crate::identity::{ApiToken, Tokens};
 use crate::policy::PolicyEngine;
 use crate::store::{ChangeRecord, Db, Live, StoreError, change, live::Stamped};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// How often facts are read again when changes overtake them, before giving up.
 const READ_ATTEMPTS: usize = 8;
+
+/// Changes of others that are applied at a time.
+const FOLLOWED: usize = 1_000;
 
 /// What is configured.
 #[derive(Debug, Clone)]
@@ -41,6 +45,8 @@ pub struct AccessParts {
     pub clock: Arc<dyn Clock>,
     /// Settings.
     pub settings: AccessSettings,
+    /// Head of the change log at the start: nothing older is cached.
+    pub head: u64,
 }
 
 /// See the module.
@@ -55,16 +61,18 @@ pub struct Access {
     pub(super) limiter: MintLimiter,
     pub(super) view: View,
     credentials: Credentials,
+    followed_at: AtomicI64,
 }
 
 impl Access {
     /// Puts it together.
     #[must_use]
     pub fn new(parts: AccessParts) -> Self {
-        let AccessParts { db, live, policy, tokens, audit, clock, settings } = parts;
+        let AccessParts { db, live, policy, tokens, audit, clock, settings, head } = parts;
         let limiter = MintLimiter::new(settings.mint_per_minute);
-        let (view, credentials) = (View::default(), Credentials::default());
-        Self { db, live, policy, tokens, audit, clock, settings, limiter, view, credentials }
+        let (view, credentials) = (View::starting_at(head), Credentials::default());
+        let followed_at = AtomicI64::new(clock.now());
+        Self { db, live, policy, tokens, audit, clock, settings, limiter, view, credentials, followed_at }
     }
 
     /// Who a credential proves, when that is known already: no I/O, no waiting.
@@ -185,7 +193,26 @@ impl Access {
         }
     }
 
-    /// The newest change that is in force here.
+    /// Applies what others have committed: an operator's command beside this gateway.
+    pub(super) async fn follow_changes(&self) -> Result<(), StoreError> {
+        let mut tx = self.db.read().await?;
+        let changes = change::since(&mut tx, self.view.applied(), FOLLOWED).await?;
+        drop(tx);
+        for change in changes {
+            self.view.apply(change.n, &change.record);
+        }
+        self.followed_at.store(self.clock.now(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// How long ago the change log was last read for what others committed, in milliseconds. What this
+    /// gateway commits itself is in force at once.
+    #[must_use]
+    pub fn view_age(&self) -> Millis {
+        (self.clock.now() - self.followed_at.load(Ordering::Relaxed)).max(0)
+    }
+
+    /// Every change up to this one is in force here.
     #[must_use]
     pub fn applied_change(&self) -> u64 {
         self.view.applied()

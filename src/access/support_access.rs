@@ -42,10 +42,12 @@ impl Access {
         template.status = Some(200);
         template.details.insert("allow_platform_impersonation".to_owned(), allow.into());
         let (org, why) = (org.clone(), RevokeReason::SupportAccessDisabled);
+        // An "off" that the disk refused ended these in memory: "on" must not bring them back.
+        let overdue = allow && self.view.is_unrecorded(&org.subject());
         let work = {
-            let org = org.clone();
+            let (org, again) = (org.clone(), self.again(&permit, caller, request));
             work(move |tx| {
-                let (org, template) = (org.clone(), template.clone());
+                let (org, template, again) = (org.clone(), template.clone(), again.clone());
                 Box::pin(async move {
                     let row = tx
                         .row(
@@ -54,8 +56,9 @@ impl Access {
                         )
                         .await?;
                     let before = row.ok_or(ActError::NotFound("org"))?.int(0)? != 0;
+                    again.judge(tx).await?;
                     let mut changes = Vec::new();
-                    if before != allow {
+                    if before != allow || overdue {
                         tx.execute(
                             "UPDATE org SET allow_platform_impersonation = $1 WHERE id = $2",
                             &[allow.into(), org.as_str().into()],
@@ -65,7 +68,7 @@ impl Access {
                         changes.push(ChangeRecord { effect: Effect::Changed, subjects: vec![org.subject()] });
                     }
                     let mut ended = 0;
-                    if !allow {
+                    if !allow || overdue {
                         let (all, change) = end_grants(tx, &LiveGrants::OfOrg(org), why, &template).await?;
                         ended = all.len();
                         changes.extend(change);

@@ -74,10 +74,20 @@ pub(super) struct InMemory {
 }
 
 impl Access {
-    /// Runs `work` in one transaction.
+    /// Runs `work` in one transaction. What room is left once the reserve is spent belongs to revocations.
     pub(super) async fn act<T: Send>(
         &self,
         work: impl for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync,
+    ) -> Result<T, ActError> {
+        if self.db.reserve_is_spent() && !self.db.refill_reserve() {
+            return Err(StoreError::kept_for_revocations().into());
+        }
+        self.carry_out(&work).await
+    }
+
+    async fn carry_out<T: Send>(
+        &self,
+        work: &(impl for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync),
     ) -> Result<T, ActError> {
         let mut tx = self.db.write().await?;
         let Done { value, changes } = work(&mut tx).await?;
@@ -97,10 +107,10 @@ impl Access {
         in_memory: InMemory,
         work: impl for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync,
     ) -> Result<T, ActError> {
-        let mut result = self.act(&work).await;
+        let mut result = self.carry_out(&work).await;
         if matches!(result, Err(ActError::Store(StoreError::Full(_)))) && self.db.release_reserve() {
             tracing::error!("the disk is full: the reserve is spent on a revocation; make room");
-            result = self.act(&work).await;
+            result = self.carry_out(&work).await;
         }
         if let Err(ActError::Store(error)) = &result {
             tracing::error!(

@@ -7,6 +7,7 @@
 use super::{Cancellation, Known};
 use crate::domain::ids::{ImpersonationId, OrgId, Subject};
 use crate::domain::{Millis, Org, RevokeReason, Session};
+use crate::identity::AssertionSlot;
 use crate::policy::PreparedSlot;
 use crate::store::{ChangeRecord, Effect};
 use parking_lot::RwLock;
@@ -36,7 +37,10 @@ struct Inner {
     changed: HashMap<Subject, u64>,
     /// Facts stamped below this are not trusted: their changes are no longer remembered one by one.
     floor: u64,
+    /// Every change up to this one is applied here.
     applied: u64,
+    /// Applied beyond that, while one before them is still missing.
+    ahead: BTreeSet<u64>,
     /// Revocations that the disk refused: in force here all the same, until the record is written or
     /// the gateway restarts (architecture §6).
     unrecorded: HashMap<Subject, RevokeReason>,
@@ -55,6 +59,11 @@ struct Entry {
 pub(super) struct Overtaken;
 
 impl View {
+    /// Knows nothing, so that all changes up to `head` are applied already.
+    pub(super) fn starting_at(head: u64) -> Self {
+        Self { inner: RwLock::new(Inner { applied: head, ..Inner::default() }) }
+    }
+
     pub(super) fn session(&self, key: &Subject) -> Option<Arc<Known>> {
         self.inner.read().sessions.get(key).and_then(|entry| entry.known.clone())
     }
@@ -63,7 +72,7 @@ impl View {
         self.inner.read().orgs.get(id).cloned()
     }
 
-    /// The newest change that has been applied here.
+    /// Every change up to this one has been applied here.
     pub(super) fn applied(&self) -> u64 {
         self.inner.read().applied
     }
@@ -103,6 +112,7 @@ impl View {
             as_of,
             cancellation: handle.clone(),
             prepared: PreparedSlot::default(),
+            assertion: AssertionSlot::default(),
         });
         inner.put(key, Entry { known: Some(known.clone()), handle, expires_at, subjects });
         Ok(known)
@@ -123,16 +133,19 @@ impl View {
         Ok(org)
     }
 
-    /// Applies a change: facts about its subjects are forgotten; if they ended, what is open is cut.
+    /// Applies a change, once: facts about its subjects are forgotten; if they ended, what is open is cut.
     pub(super) fn apply(&self, n: u64, record: &ChangeRecord) {
         let mut inner = self.inner.write();
-        inner.applied = inner.applied.max(n);
+        if !inner.is_news(n) {
+            return;
+        }
         if inner.changed.len() + record.subjects.len() > MAX_CHANGES {
             inner.changed.clear();
-            inner.floor = inner.applied;
+            inner.floor = n.max(inner.floor).max(inner.ahead.last().copied().unwrap_or_default());
         }
         for subject in &record.subjects {
-            inner.changed.insert(subject.clone(), n);
+            let newest = inner.changed.entry(subject.clone()).or_default();
+            *newest = n.max(*newest);
             inner.unrecorded.remove(subject);
             match record.effect {
                 Effect::Changed => inner.forget(subject),
@@ -150,6 +163,11 @@ impl View {
             let staff_only = is_org(subject);
             inner.end(subject, |key| !staff_only || is_impersonation(key));
         }
+    }
+
+    /// Whether a revocation of `subject` is in force here without a record.
+    pub(super) fn is_unrecorded(&self, subject: &Subject) -> bool {
+        self.inner.read().unrecorded.contains_key(subject)
     }
 
     /// Cuts the sessions whose time is over.
@@ -177,6 +195,17 @@ fn is_org(subject: &Subject) -> bool {
 }
 
 impl Inner {
+    /// Whether change `n` has not been applied yet; from now on it has.
+    fn is_news(&mut self, n: u64) -> bool {
+        if n <= self.applied || !self.ahead.insert(n) {
+            return false;
+        }
+        while self.ahead.remove(&(self.applied + 1)) {
+            self.applied += 1;
+        }
+        true
+    }
+
     fn is_current(&self, subjects: &[Subject], as_of: u64) -> bool {
         as_of >= self.floor && subjects.iter().all(|s| self.changed.get(s).is_none_or(|n| *n <= as_of))
     }
@@ -308,6 +337,18 @@ mod tests {
         let new = view.insert(session(&key, &user, 100), 1, 0).unwrap();
         view.apply(2, &record(Effect::Ended(None), key.subject()));
         assert!(old.cancellation.is_cancelled() && new.cancellation.is_cancelled());
+    }
+
+    #[test]
+    fn each_change_is_applied_once_and_gaps_are_remembered() {
+        let (view, key, user) = (View::starting_at(4), SessionId::random(), OrgUserId::random());
+        view.apply(6, &record(Effect::Ended(None), user.subject()));
+        assert_eq!(view.applied(), 4);
+        let open = view.insert(session(&key, &user, 100), 6, 0).unwrap();
+        view.apply(6, &record(Effect::Ended(None), user.subject()));
+        assert!(!open.cancellation.is_cancelled(), "an end from before the session");
+        view.apply(5, &record(Effect::Changed, OrgUserId::random().subject()));
+        assert_eq!(view.applied(), 6);
     }
 
     #[test]

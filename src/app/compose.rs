@@ -4,10 +4,10 @@ use super::error::StartError;
 use crate::access::{Access, AccessParts, AccessSettings};
 use crate::audit::AuditWriter;
 use crate::config::{AccessLogTo, Config};
-use crate::domain::{Clock, Millis, ShiftedClock};
-use crate::identity::{Assertions, Keys, Sealer, Tokens};
+use crate::domain::{Clock, Millis, SystemClock};
+use crate::identity::{Assertions, KeyError, Keys, SealError, Sealer, Tokens};
 use crate::policy::{PolicyEngine, PolicyFolders};
-use crate::store::{Db, DbOptions, Embedded};
+use crate::store::{Db, DbOptions, Embedded, change};
 use crate::telemetry::{AccessLog, AccessSink, Metrics};
 use std::sync::Arc;
 
@@ -33,11 +33,6 @@ pub struct Composition {
     pub clock: Arc<dyn Clock>,
 }
 
-/// How far the clock is moved, for tests of expiry and retention.
-pub(super) fn clock_shift() -> Millis {
-    std::env::var("DRAWBRIDGE_TEST_CLOCK_SHIFT_MS").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
-}
-
 /// Opens the data folder as the one gateway that holds it, loads policies and keys, starts the audit writer.
 ///
 /// # Errors
@@ -58,7 +53,10 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
     let (access, audit, keys, clock) = records(&config, policy.clone(), true).await?;
     {
         let metrics = metrics.clone();
-        audit.on_commit(move |took, entries| metrics.audit_commit(took, entries));
+        audit.on_commit(move |took, committed| match committed {
+            Ok(entries) => metrics.audit_commit(took, entries),
+            Err(_) => metrics.audit_failure(),
+        });
     }
     let issuer = config.server.public_url.to_string();
     let assertions = Arc::new(Assertions::new(keys.clone(), &issuer, &config.upstream.audience));
@@ -88,22 +86,30 @@ pub async fn open_access(config: &Config) -> Result<(Arc<Access>, AuditWriter), 
 type Records = (Arc<Access>, AuditWriter, Arc<Keys>, Arc<dyn Clock>);
 
 async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) -> Result<Records, StartError> {
-    let shift = clock_shift();
-    let clock: Arc<dyn Clock> = Arc::new(ShiftedClock(shift));
-    let options = DbOptions { exclusive, clock_shift: shift, ..DbOptions::new(config.data.dir.clone()) };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let options = DbOptions { exclusive, ..DbOptions::new(config.data.dir.clone()) };
     let db = Db::open(options)
         .await
         .map_err(|source| StartError::Data { path: config.data.dir.clone(), source })?;
     let sealer = Sealer::open_or_create(&config.data.master_key_file)?;
-    let keys = Arc::new(Keys::load_or_create(&db, &sealer, clock.as_ref()).await?);
-    let audit = AuditWriter::start(db.clone()).await?;
+    let keys = Keys::load_or_create(&db, &sealer, clock.as_ref()).await.map_err(|error| match error {
+        KeyError::Seal(SealError::Sealed) => StartError::OtherMasterKey {
+            key: config.data.master_key_file.clone(),
+            data: config.data.dir.clone(),
+        },
+        other => other.into(),
+    })?;
+    let keys = Arc::new(keys);
+    let audit =
+        if exclusive { AuditWriter::start(db.clone()).await? } else { AuditWriter::beside(db.clone()) };
     let tokens = Tokens::new(keys.clone(), &config.server.public_url.to_string());
     let settings = AccessSettings {
         impersonation_ttl: Millis::try_from(config.impersonation.ttl.as_millis()).unwrap_or(Millis::MAX),
         mint_per_minute: config.impersonation.mint_per_minute,
     };
     let live = Arc::new(Embedded::default());
+    let head = change::head(&mut db.read().await?).await?;
     let parts =
-        AccessParts { db, live, policy, tokens, audit: audit.clone(), clock: clock.clone(), settings };
+        AccessParts { db, live, policy, tokens, audit: audit.clone(), clock: clock.clone(), settings, head };
     Ok((Arc::new(Access::new(parts)), audit, keys, clock))
 }

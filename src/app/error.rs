@@ -27,6 +27,17 @@ pub enum StartError {
     /// Keys.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The master key is another one than that of the data folder.
+    #[error(
+        "the master key `{key}` is not the one that the secrets in `{data}` were sealed with; put that one back",
+        key = key.display(), data = data.display()
+    )]
+    OtherMasterKey {
+        /// The file.
+        key: PathBuf,
+        /// The data folder.
+        data: PathBuf,
+    },
     /// The master key.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -48,9 +59,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
-    /// Set-up of the seeded people failed.
-    #[error("the demo's people can't be set up")]
-    Seed(#[from] crate::access::ActError),
+    /// What an operator's command or the set-up of the demo's people asks for can't be done.
+    #[error(transparent)]
+    Act(#[from] crate::access::ActError),
     /// The gateway's ports or its certificate.
     #[error(transparent)]
     Gateway(#[from] crate::gateway::ListenError),

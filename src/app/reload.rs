@@ -14,7 +14,10 @@ pub(super) async fn report(parts: &Composition, event: ReloadEvent) {
             parts.metrics.policy_hash(hash);
         }
         ReloadEvent::Rejected(report) => {
-            tracing::error!(faults = ?report.faults, "the edited policy set is refused; the old one stays in force");
+            tracing::error!(
+                faults = report.faults.join("; "),
+                "the edited policy set is refused; the old one stays in force"
+            );
             parts.metrics.policy_reload(false);
         }
     }

@@ -58,7 +58,7 @@ pub async fn start(parts: Composition, share_ports: bool) -> Result<Running, Sta
     let gateway = serve(settings::listen(server, share_ports), &gate)?;
 
     let watcher = watch(&parts, &background)?;
-    let expiry = parts.access.clone().watch_expiry();
+    let expiry = parts.access.clone().watch();
     let ended = background.clone();
     tokio::spawn(async move {
         tokio::select! { () = expiry => {}, () = ended.cancelled() => {} }

@@ -1,7 +1,8 @@
-//! `drawbridge check`: is this configuration sound? Binds no port and changes nothing.
+//! `drawbridge check`: are this configuration and its policies sound? Binds no port and changes nothing.
 
 use super::{Exit, FormatArg, Printer};
 use crate::config::{self, Config, Faults};
+use crate::policy::{LoadReport, PolicyEngine, PolicyFolders};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -19,7 +20,20 @@ pub struct Args {
 /// Prints `ok` and what was checked, or every fault with its place.
 pub fn run(args: &Args, out: &mut Printer) -> Exit {
     // An empty base leaves relative paths relative to the working folder, also in messages.
-    match (config::load(&args.config, Path::new("")), args.format) {
+    let loaded = config::load(&args.config, Path::new(""));
+    if let Ok(config) = &loaded
+        && let Err(report) = load_policies(config)
+    {
+        match args.format {
+            FormatArg::Human => out.note(&report.rendered),
+            FormatArg::Json => {
+                let file = args.config.display().to_string();
+                out.data(json!({ "ok": false, "file": file, "policy_faults": report.faults }));
+            }
+        }
+        return Exit::Usage;
+    }
+    match (loaded, args.format) {
         (Ok(config), FormatArg::Human) => {
             out.data(format!("ok {}", args.config.display()));
             for (what, value) in checked(&config) {
@@ -49,6 +63,12 @@ pub fn run(args: &Args, out: &mut Printer) -> Exit {
             Exit::Usage
         }
     }
+}
+
+/// A gateway with this configuration would not start on a policy set that is wrong.
+fn load_policies(config: &Config) -> Result<PolicyEngine, LoadReport> {
+    let (policies, schemas) = (config.policy.policies.clone(), config.policy.schemas.clone());
+    PolicyEngine::load(PolicyFolders { policies, schemas })
 }
 
 fn as_json(faults: &Faults) -> Vec<Value> {

@@ -36,6 +36,7 @@ pub struct Args {
 #[must_use]
 pub fn run(args: Args) -> Exit {
     let format = args.format;
+    crate::telemetry::process_log::init(tracing::Level::INFO, format.into());
     let options = DevOptions {
         listen: args.listen,
         admin_listen: args.admin_listen,

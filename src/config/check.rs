@@ -143,7 +143,8 @@ fn folders(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
     }
     if let (AccessLogTo::File(file), Some(span)) = (&raw.log.access.value, raw.log.access.span()) {
         let path = base.join(file);
-        let folder = path.parent().unwrap_or(base);
+        // A bare name has an empty parent: the folder in which the gateway is started.
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if path.is_dir() {
             faults.push(unusable("access", "log", &path, "it is a folder", Some(span)));
         } else if !folder.is_dir() {

@@ -1,6 +1,6 @@
 //! From an act's error to the answer: one exhaustive match.
 
-use crate::access::ActError;
+use crate::access::{ActError, HandlerRefusal};
 use crate::domain::RevokeReason;
 use crate::domain::ids::RequestId;
 use crate::domain::problem::{PROBLEM_JSON, Problem, challenge};
@@ -13,6 +13,8 @@ use axum::response::{IntoResponse, Response};
 pub(super) struct ApiError {
     pub(super) request_id: RequestId,
     pub(super) fault: Fault,
+    /// The act itself ended in this fault, and not what its handler does before.
+    pub(super) by_act: bool,
 }
 
 /// What went wrong.
@@ -104,6 +106,17 @@ fn store(error: &StoreError) -> Answer {
     Answer { retry_after: Some(1), ..Answer::new(503, code, detail) }
 }
 
+impl ApiError {
+    /// Whether the act has written an entry of it.
+    fn recorded(&self) -> bool {
+        self.by_act
+            && matches!(
+                self.fault,
+                Fault::Act(ActError::Refused(_) | ActError::RateLimited { .. } | ActError::NotFound("org"))
+            )
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let answer = answer(&self.fault);
@@ -120,6 +133,11 @@ impl IntoResponse for ApiError {
         let mut response =
             (status, [(header::CONTENT_TYPE, PROBLEM_JSON), (header::CACHE_CONTROL, "no-store")], body)
                 .into_response();
+        response.extensions_mut().insert(HandlerRefusal {
+            status: answer.status,
+            recorded: self.recorded(),
+            code: answer.code.clone(),
+        });
         if answer.status == 401
             && let Ok(value) = HeaderValue::from_str(&challenge(&answer.code, true))
         {

@@ -24,6 +24,7 @@ impl<S: Sync> FromRequestParts<S> for Call {
         caller.map(|caller| Self { caller }).ok_or_else(|| ApiError {
             request_id: RequestId::random(),
             fault: Fault::Act(ActError::NoPermit),
+            by_act: false,
         })
     }
 }
@@ -52,18 +53,24 @@ impl Call {
     /// A JSON body, whatever its content type; unknown members are refused by the type itself.
     pub(super) fn body<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, ApiError> {
         let text = if bytes.is_empty() { b"{}" } else { bytes };
+        // serde reads a struct from an array too, member by member: `["a reason"]` must be no mint.
+        if text.trim_ascii_start().first() != Some(&b'{') {
+            return Err(
+                self.fault(Fault::Body("the body can't be used: it must be a JSON object".to_owned()))
+            );
+        }
         serde_json::from_slice(text)
             .map_err(|e| self.fault(Fault::Body(format!("the body can't be used: {}", without_position(&e)))))
     }
 
     /// This request's problem.
     pub(super) fn fault(&self, fault: Fault) -> ApiError {
-        ApiError { request_id: self.caller.request.id.clone(), fault }
+        ApiError { request_id: self.caller.request.id.clone(), fault, by_act: false }
     }
 
     /// An act's error as this request's problem.
     pub(super) fn act<T>(&self, result: Result<T, ActError>) -> Result<T, ApiError> {
-        result.map_err(|e| self.fault(Fault::Act(e)))
+        result.map_err(|e| ApiError { by_act: true, ..self.fault(Fault::Act(e)) })
     }
 }
 

@@ -51,6 +51,14 @@ pub struct PlatformUser {
     pub disabled: bool,
 }
 
+impl PlatformUser {
+    /// The full identity, for the platform log: identifier, and `Name <e-mail>`.
+    #[must_use]
+    pub fn identity(&self) -> (PlatformUserId, String) {
+        (self.id.clone(), format!("{} <{}>", self.display_name, self.email))
+    }
+}
+
 /// One grant of one platform user to one org.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Impersonation {

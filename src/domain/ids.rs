@@ -57,10 +57,12 @@ macro_rules! id {
             #[must_use]
             #[expect(clippy::disallowed_methods, reason = "identifiers are the one thing drawn from ambient chance")]
             pub fn random() -> Self {
-                let mut text = String::with_capacity($prefix.len() + 32);
-                text.push_str($prefix);
-                text.push_str(uuid::Uuid::now_v7().simple().encode_lower(&mut [0; 32]));
-                Self(text.into())
+                const LENGTH: usize = $prefix.len() + 32;
+                let mut text = [0_u8; LENGTH];
+                let (prefix, tail) = text.split_at_mut($prefix.len());
+                prefix.copy_from_slice($prefix.as_bytes());
+                uuid::Uuid::now_v7().simple().encode_lower(tail);
+                Self(String::from_utf8_lossy(&text).into())
             }
 
             /// Reads one: the prefix, then 1 to 64 of `a-z 0-9 - _`.

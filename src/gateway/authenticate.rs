@@ -5,10 +5,9 @@
 
 use super::admit::Once;
 use super::refusal::Refusal;
-use crate::access::{Access, Authenticated, CredentialError, Known};
+use crate::access::{Access, Authenticated, CredentialError};
 use crate::domain::{Millis, Principal};
 use http::HeaderValue;
-use std::sync::Arc;
 
 /// Longer ones are never ours.
 const MAX_TOKEN: usize = 8 * 1024;
@@ -76,34 +75,28 @@ fn bearer_start(value: &[u8]) -> Option<usize> {
     (ends && scheme.eq_ignore_ascii_case(SCHEME)).then_some(SCHEME.len())
 }
 
-/// Who presents a credential: `None` for a stranger.
+/// Who presents a credential: `None` for a stranger. Whether the token is still in time, [`expired`] tells:
+/// who it is must be known first, for the entry of the refusal.
 ///
 /// # Errors
 /// 401, or 503 when the records can't be read.
-pub async fn authenticate(
-    access: &Access,
-    presented: &Presented,
-    now: Millis,
-) -> Result<Option<Arc<Known>>, Refusal> {
+pub async fn authenticate(access: &Access, presented: &Presented) -> Result<Option<Authenticated>, Refusal> {
     let Some(token) = presented.token() else { return Ok(None) };
     let token = token?;
-    let authenticated = match access.recall(token) {
-        Some(authenticated) => authenticated,
-        None => access.authenticate(token).await.map_err(|e| match e {
+    match access.recall(token) {
+        Some(authenticated) => Ok(Some(authenticated)),
+        None => access.authenticate(token).await.map(Some).map_err(|e| match e {
             CredentialError::Invalid => Refusal::invalid_token(),
             CredentialError::Unavailable => Refusal::store_unavailable(),
-        })?,
-    };
-    in_time(authenticated, now).map(Some)
+        }),
+    }
 }
 
 /// A token that is past its `exp` proves nobody. An impersonation's expiry is a fact that policies judge.
-fn in_time(authenticated: Authenticated, now: Millis) -> Result<Arc<Known>, Refusal> {
+#[must_use]
+pub fn expired(authenticated: &Authenticated, now: Millis) -> Option<Refusal> {
     let judged_by_policy = matches!(authenticated.known.session.principal, Principal::Impersonation(_));
-    if !judged_by_policy && authenticated.token_expires_at <= now {
-        return Err(Refusal::token_expired());
-    }
-    Ok(authenticated.known)
+    (!judged_by_policy && authenticated.token_expires_at <= now).then(Refusal::token_expired)
 }
 
 #[cfg(test)]

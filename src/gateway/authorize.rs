@@ -79,6 +79,13 @@ pub fn authorize(
         Routed::MethodNotAllowed { allow, action } => (action, None, None, Some(method_not_allowed(allow))),
         Routed::Undeclared { action } => (action, None, None, Some(not_declared())),
     };
+    if undeclared.is_none() && !means_the_same_decoded(snapshot, asking, action) {
+        let refusal = match session {
+            None => Refusal::unauthenticated(),
+            Some(session) => floor(session, asking).unwrap_or_else(ambiguous_path),
+        };
+        return refuse(None, None, refusal);
+    }
     let name = Some(action.name.clone());
     if session.is_none() && (undeclared.is_some() || !action.open_to_strangers) {
         return refuse(name, None, Refusal::unauthenticated());
@@ -178,6 +185,26 @@ fn under(refusal: Refusal, permit: &Permit) -> Refusal {
     }
 }
 
+/// Whether an upstream that decodes the path's escapes before it routes comes to the same action.
+fn means_the_same_decoded(snapshot: &Snapshot, asking: &Asking<'_>, action: &Action) -> bool {
+    if !asking.path.contains('%') {
+        return true;
+    }
+    let Ok(decoded) = percent_encoding::percent_decode_str(asking.path).decode_utf8() else { return false };
+    match snapshot.route(asking.method, &decoded) {
+        Routed::Declared { action: other, .. } => other.name == action.name,
+        Routed::MethodNotAllowed { .. } | Routed::Undeclared { .. } => false,
+    }
+}
+
+fn ambiguous_path() -> Refusal {
+    Refusal::own(
+        400,
+        "BAD_PATH",
+        "the path's escapes hide another route; send the path in its canonical form",
+    )
+}
+
 fn not_declared() -> Refusal {
     Refusal::own(404, "ROUTE_NOT_DECLARED", "no route is declared for this path; compare it with the schema")
 }
@@ -197,5 +224,46 @@ fn policy_error() -> Refusal {
             "POLICY_ERROR",
             "the policies in force can't judge this request, so it was refused; tell their owner",
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{PolicyEngine, PolicyFolders};
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn escapes_that_hide_another_route_are_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        for file in std::fs::read_dir(sources.join("schemas")).unwrap() {
+            let file = file.unwrap();
+            let text = std::fs::read_to_string(file.path()).unwrap();
+            let text = text.replace("\"* /api/v1/echo\"", "\"* /{rest...}\"");
+            std::fs::write(folder.path().join(file.file_name()), text).unwrap();
+        }
+        let folders = PolicyFolders { policies: sources.join("policies"), schemas: folder.path().to_owned() };
+        let snapshot = PolicyEngine::load(folders).unwrap_or_else(|r| panic!("{}", r.rendered)).snapshot();
+        let same = |method, path| {
+            let asking = Asking {
+                method,
+                path,
+                known: None,
+                org_header: None,
+                source: Ipv4Addr::LOCALHOST.into(),
+                now: 0,
+                over: false,
+                fault: None,
+            };
+            let Routed::Declared { action, .. } = snapshot.route(method, path) else { panic!("{path}") };
+            means_the_same_decoded(&snapshot, &asking, action)
+        };
+        assert!(!same("DELETE", "/api/v1/%6Frg"), "an owner's action behind the wildcard");
+        assert!(!same("PUT", "/api/v1/%6Frg"), "a method that the path doesn't have");
+        assert!(!same("GET", "/%61pi/v1/me"), "the gateway's own route");
+        for fine in ["/api/v1/cameras/c%20a", "/any/%C3%A9t%C3%A9", "/api/v1/org/x%20y"] {
+            assert!(same("GET", fine), "{fine}");
+        }
     }
 }

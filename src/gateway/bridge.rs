@@ -6,8 +6,9 @@
 
 use super::admit::body_too_large;
 use super::context::{Context, End};
+use super::record::HandlerRecorder;
 use super::refusal::Refusal;
-use crate::access::{Caller, OneTime};
+use crate::access::{Caller, HandlerRefusal, OneTime};
 use crate::policy::Permit;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -35,6 +36,18 @@ pub(super) struct Bridge {
 }
 
 impl Bridge {
+    /// The whole body; `None` when the client has left.
+    ///
+    /// # Errors
+    /// `413 BODY_TOO_LARGE`.
+    pub(super) async fn body(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> Result<Option<Bytes>, Refusal> {
+        read_body(session, ctx, self.body_limit).await
+    }
+
     /// Serves a permitted request.
     ///
     /// # Errors
@@ -44,12 +57,10 @@ impl Bridge {
         session: &mut Session,
         ctx: &mut Context,
         permit: Permit,
+        body: Bytes,
     ) -> Result<(), Refusal> {
-        let body = match read_body(session, ctx, self.body_limit).await? {
-            Some(body) => body,
-            None => return Ok(()),
-        };
         let request = request(session, ctx, permit, body);
+        ctx.progress.served = true;
         ctx.slot.set_exempt(true);
         let answered = self.call(session, ctx, request).await;
         ctx.slot.set_exempt(false);
@@ -69,15 +80,22 @@ impl Bridge {
         ctx: &mut Context,
         request: Request<Body>,
     ) -> Result<Option<Response<Body>>, Refusal> {
-        let mut task = self.runtime.spawn(self.router.clone().oneshot(request));
+        let (router, recorder) = (self.router.clone(), HandlerRecorder::of(ctx));
+        let mut task = self.runtime.spawn(async move {
+            let Ok(response) = router.oneshot(request).await;
+            let refused = response.extensions().get::<HandlerRefusal>().cloned();
+            if let (Some(recorder), Some(refused)) = (recorder, refused) {
+                recorder.record(&refused).await?;
+            }
+            Ok(response)
+        });
         let mut deadline = std::pin::pin!(tokio::time::sleep(self.timeout));
         let mut watching = true;
         loop {
             tokio::select! {
                 biased;
                 done = &mut task => return match done {
-                    Ok(Ok(response)) => Ok(Some(response)),
-                    Ok(Err(never)) => match never {},
+                    Ok(answered) => answered.map(Some),
                     Err(e) => {
                         tracing::error!(request_id = %ctx.request_id, error = %e, "a handler failed");
                         Err(Refusal::own(500, "INTERNAL_ERROR", "the gateway failed; tell its operator the request id"))

@@ -11,6 +11,7 @@ use crate::audit::OpenIntent;
 use crate::domain::ids::RequestId;
 use crate::domain::{Millis, Org, Principal};
 use crate::policy::{Duty, Permit};
+use crate::telemetry::StageName;
 use http::{HeaderValue, Method, Uri};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct Context {
     pub(super) request_id_value: Option<HeaderValue>,
     /// Arrival, for durations.
     pub(super) arrived: Instant,
+    /// When the running stage began: each begins where the last one ended.
+    stage_began: Instant,
     /// Arrival, for people.
     pub(super) time: Millis,
     /// Method.
@@ -73,6 +76,8 @@ pub(super) struct Progress {
     pub attempts: u32,
     /// A byte may have reached the upstream.
     pub forwarded: bool,
+    /// A handler of the gateway's own API has it.
+    pub served: bool,
     /// When it was sent to the upstream.
     pub sent: Option<Instant>,
     /// Status that the client was sent, 0 before.
@@ -100,11 +105,13 @@ impl Context {
     /// Of a request that has just arrived.
     pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>) -> Self {
         let request_id = RequestId::random();
+        let arrived = Instant::now();
         Self {
             time: shared.clock.now(),
             request_id_value: HeaderValue::from_str(request_id.as_str()).ok(),
             request_id,
-            arrived: Instant::now(),
+            arrived,
+            stage_began: arrived,
             shared,
             slot,
             method: Method::GET,
@@ -125,6 +132,19 @@ impl Context {
             stopped: None,
             progress: Progress::default(),
         }
+    }
+
+    /// Counts how long the running stage took; the next one begins.
+    pub(super) fn stage_ends(&mut self, stage: StageName) {
+        let now = Instant::now();
+        self.shared.metrics.stage(stage, now.duration_since(self.stage_began));
+        self.stage_began = now;
+    }
+
+    /// The time of day at an instant of this request, without another look at the clock.
+    pub(super) fn time_at(&self, instant: Instant) -> Millis {
+        let since = instant.duration_since(self.arrived).as_millis();
+        self.time.saturating_add(Millis::try_from(since).unwrap_or(Millis::MAX))
     }
 
     /// Whether the principal acts by a grant.

@@ -86,15 +86,16 @@ pub(super) fn dress(
     }
     if let Some(known) = &ctx.known {
         let bound = (ctx.request_id.as_str(), ctx.method.as_str(), ctx.uri.path());
-        let assertion = assertions.sign(&AssertionFor {
+        let what = AssertionFor {
             session: &known.session,
             org: passport.org_id.as_ref(),
             request: ctx.is_impersonated().then_some(bound),
             now,
-        });
-        let assertion = assertion
+        };
+        let assertion = assertions
+            .sign_once(&what, &known.assertion)
             .map_err(|e| pingora::Error::because(InternalError, "the assertion can't be signed", e))?;
-        request.insert_header("x-drawbridge-assertion", assertion.as_ref())?;
+        request.insert_header("x-drawbridge-assertion", assertion)?;
     }
     Ok(())
 }

@@ -170,20 +170,21 @@ impl ProxyHttp for Gate {
             return Error::e_explain(ErrorType::InternalError, "no permit, nothing is forwarded");
         };
         let shared = &self.shared;
+        let sent = Instant::now();
         let dressed = dress(
             ctx,
             &passport,
             &shared.assertions,
             &shared.host_header,
             &shared.own_cookies,
-            shared.clock.now(),
+            ctx.time_at(sent),
             request,
         );
         ctx.passport = Some(passport);
         dressed?;
         ctx.progress.attempts += 1;
         ctx.progress.forwarded = true;
-        ctx.progress.sent = Some(Instant::now());
+        ctx.progress.sent = Some(sent);
         Ok(())
     }
 

@@ -22,10 +22,11 @@ impl Drop for Context {
                 attempts: self.progress.attempts,
                 cut_by: (outcome == "cut").then(|| self.cut_by()),
             });
-        } else if self.progress.forwarded {
+        } else if self.progress.forwarded || self.progress.served {
             record::attribute(&self.shared.audit, self);
         }
         self.shared.metrics.stage(StageName::Total, took);
+        self.shared.metrics.request(status);
         if self.shared.access_log.enabled() {
             self.shared.access_log.write(self.access_line(outcome, took));
         }
@@ -36,8 +37,8 @@ impl Context {
     /// `completed`, `cut`, `aborted`, `refused`, `upstream_error`, `not_forwarded`.
     fn outcome(&self) -> &'static str {
         let cut = self.progress.end.is_none() && self.slot.is_cancelled();
-        match (self.progress.forwarded, self.progress.end) {
-            // An intent whose request the upstream never saw.
+        match (self.progress.forwarded || self.progress.served, self.progress.end) {
+            // An intent whose request neither the upstream nor a handler saw.
             (false, _) if self.intent.is_some() => "not_forwarded",
             (false, _) if self.code.is_some() => "refused",
             (_, Some(End::Completed)) => "completed",

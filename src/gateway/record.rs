@@ -6,6 +6,7 @@
 use super::context::Context;
 use super::refusal::Refusal;
 use super::route::is_unknown;
+use crate::access::HandlerRefusal;
 use crate::audit::entry::Logs;
 use crate::audit::{ActorType, AuditWriter, Entry, IntentError, Stage};
 use crate::domain::ids::OrgId;
@@ -77,10 +78,59 @@ pub(super) async fn refusal(audit: &AuditWriter, ctx: &Context, refusal: Refusal
     }
 }
 
+/// Records what a handler of the gateway's own API refuses, by itself: the client may leave meanwhile.
+pub(super) struct HandlerRecorder {
+    audit: AuditWriter,
+    template: Entry,
+}
+
+impl HandlerRecorder {
+    /// For staff and impersonations; the refusals of others by handlers aren't recorded.
+    pub(super) fn of(ctx: &Context) -> Option<Self> {
+        let session = &ctx.known.as_ref()?.session;
+        let staff = matches!(session.principal, Principal::PlatformUser(_));
+        if !staff && !ctx.is_impersonated() {
+            return None;
+        }
+        let mut template = entry(ctx, session, Stage::Refused, "deny");
+        // No policy decided it.
+        template.policies = Arc::from([]);
+        if staff && ctx.action.as_deref() == Some("startImpersonation") {
+            template.event = Event::ImpersonationDenied;
+            // The customer sees "Platform Support", as with the refusals of the act itself.
+            template.actor_type = ActorType::PlatformAdminImpersonating;
+            template.resource = template.org_id.as_ref().map(ToString::to_string);
+            template.logs = if template.org_id.is_some() { Logs::Both } else { Logs::Platform };
+        }
+        Some(Self { audit: ctx.shared.audit.clone(), template })
+    }
+
+    /// Makes a refusal durable that no act has recorded.
+    ///
+    /// # Errors
+    /// `503 AUDIT_UNAVAILABLE`, to be answered instead.
+    pub(super) async fn record(self, refused: &HandlerRefusal) -> Result<(), Refusal> {
+        if refused.recorded || !(400..500).contains(&refused.status) {
+            return Ok(());
+        }
+        let entry = Entry { code: Some(refused.code.clone()), status: Some(refused.status), ..self.template };
+        self.audit.refusal(entry).await.map_err(|e| {
+            tracing::warn!(error = %e, "a handler's refusal could not be recorded");
+            Refusal::audit_unavailable()
+        })
+    }
+}
+
 /// Attribution of a request with a person's or bot's credential, once its outcome is known.
 pub(super) fn attribute(audit: &AuditWriter, ctx: &Context) {
     let Some(known) = &ctx.known else { return };
-    if matches!(ctx.duty, Duty::None) || ctx.is_impersonated() || ctx.intent.is_some() {
+    let due = match ctx.duty {
+        Duty::None => false,
+        Duty::Use => true,
+        // On the gateway's own routes the act has written its entry.
+        Duty::Control | Duty::Dual => ctx.progress.forwarded,
+    };
+    if !due || ctx.is_impersonated() || ctx.intent.is_some() {
         return;
     }
     let mut entry = entry(ctx, &known.session, Stage::Use, "permit");
@@ -196,9 +246,9 @@ impl Who {
             grant: None,
         };
         match &session.principal {
-            Principal::PlatformUser(p) => who.platform_user = Some((p.id.clone(), p.email.clone())),
+            Principal::PlatformUser(p) => who.platform_user = Some(p.identity()),
             Principal::Impersonation(i) => {
-                who.platform_user = Some((i.operator.id.clone(), i.operator.email.clone()));
+                who.platform_user = Some(i.operator.identity());
                 who.grant = Some(i.org.clone());
             }
             Principal::OrgUser(u) => who.acting_user = Some(u.id.as_str().to_owned()),

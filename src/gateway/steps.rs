@@ -1,7 +1,7 @@
 //! The steps before a request is let out, one method each.
 
 use super::admit::{Admitted, Head};
-use super::authenticate::authenticate;
+use super::authenticate::{authenticate, expired};
 use super::authorize::{Asking, Verdict, authorize};
 use super::context::Context;
 use super::gate::Gate;
@@ -9,13 +9,13 @@ use super::refusal::Refusal;
 use super::{problem, record};
 use crate::access::CredentialError;
 use crate::domain::Org;
-use crate::policy::Permit;
+use crate::policy::{Duty, Permit};
 use crate::telemetry::StageName;
 use pingora::protocols::http::v1::server::HttpSession;
 use pingora::proxy::Session;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Where a request goes that was let in.
 pub(super) enum Way {
@@ -30,7 +30,13 @@ impl Gate {
         self.authenticate(ctx).await?;
         match self.authorize(ctx).await? {
             (permit, Served::Here) => {
-                self.shared.bridge.serve(session, ctx, permit).await.map(|()| Way::Answered)
+                let bridge = &self.shared.bridge;
+                let Some(body) = bridge.body(session, ctx).await? else { return Ok(Way::Answered) };
+                // What the act itself records (`control`) has its entry in the act's transaction.
+                if ctx.is_impersonated() && ctx.duty == Duty::Dual {
+                    self.record(ctx).await?;
+                }
+                bridge.serve(session, ctx, permit, body).await.map(|()| Way::Answered)
             }
             (permit, Served::Upstream) => {
                 self.record(ctx).await?;
@@ -88,9 +94,10 @@ impl Gate {
 
     async fn authenticate(&self, ctx: &mut Context) -> Result<(), Refusal> {
         let Some(admitted) = &ctx.admitted else { return Ok(()) };
-        let begun = Instant::now();
         let presented = admitted.presented.as_ref().map_err(Clone::clone)?;
-        let known = authenticate(&self.shared.access, presented, ctx.time).await?;
+        let authenticated = authenticate(&self.shared.access, presented).await?;
+        let expired = authenticated.as_ref().and_then(|a| expired(a, ctx.time));
+        let known = authenticated.map(|a| a.known);
         if let Some(known) = &known {
             // Before anything is decided or awaited, so that no end is missed from here on. What is over
             // already is refused below, with an answer and an entry, and not cut.
@@ -100,12 +107,11 @@ impl Gate {
             }
         }
         ctx.known = known;
-        self.shared.metrics.stage(StageName::Authenticate, begun.elapsed());
-        Ok(())
+        ctx.stage_ends(StageName::Authenticate);
+        expired.map_or(Ok(()), Err)
     }
 
     async fn authorize(&self, ctx: &mut Context) -> Result<(Permit, Served), Refusal> {
-        let begun = Instant::now();
         let fault = ctx.admitted.as_ref().and_then(fault);
         let mut fetched: Option<Arc<Org>> = None;
         loop {
@@ -142,19 +148,18 @@ impl Gate {
             ctx.decided_by = Some((permit.policies().clone(), permit.policy_hash().clone()));
             ctx.duty = permit.duty();
             self.shared.metrics.decision("permit");
-            self.shared.metrics.stage(StageName::Authorize, begun.elapsed());
+            ctx.stage_ends(StageName::Authorize);
             return Ok((permit, served));
         }
     }
 
     async fn record(&self, ctx: &mut Context) -> Result<(), Refusal> {
-        let begun = Instant::now();
         // A cut waits for the commit that is under way, so that its intent is closed and not left open.
         ctx.slot.set_exempt(true);
         let recorded = record::intent(&self.shared.audit, ctx).await;
         ctx.slot.set_exempt(false);
         if ctx.intent.is_some() {
-            self.shared.metrics.stage(StageName::Record, begun.elapsed());
+            ctx.stage_ends(StageName::Record);
         }
         recorded
     }

@@ -4,18 +4,16 @@
 use super::keys::Keys;
 use crate::domain::ids::OrgId;
 use crate::domain::{Millis, Principal, Session};
+use arc_swap::ArcSwapOption;
+use http::HeaderValue;
 use jsonwebtoken::{Algorithm, Header};
-use parking_lot::Mutex;
 use serde::Serialize;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// `typ` of an assertion: never accepted as a token.
 const TYP: &str = "drawbridge-assertion+jwt";
 /// How long one lives, in seconds.
 const LIFETIME: i64 = 5;
-/// How many of the running second are kept at most.
-const KEPT: usize = 65_536;
 
 /// What an assertion is bound to.
 pub struct AssertionFor<'a> {
@@ -29,19 +27,36 @@ pub struct AssertionFor<'a> {
     pub now: Millis,
 }
 
-/// Signs assertions (EdDSA, `exp` 5 s ahead) and keeps those of the running second.
+/// Why there is no assertion; the request must not be forwarded then.
+#[derive(Debug, thiserror::Error)]
+pub enum AssertionError {
+    /// What the signer said.
+    #[error("the assertion can't be signed")]
+    Signer(#[from] jsonwebtoken::errors::Error),
+    /// It isn't a header's value (base64url and dots always are).
+    #[error("the assertion is no header value")]
+    Value(#[from] http::header::InvalidHeaderValue),
+}
+
+/// Signs assertions (EdDSA, `exp` 5 s ahead).
 pub struct Assertions {
     keys: Arc<Keys>,
     issuer: String,
     audience: String,
-    kept: Mutex<Kept>,
 }
 
-/// A plain lock: held for a look-up, never while signing or waiting.
+/// Where the running second's assertion about one version of a session's facts is kept, beside these facts:
+/// other facts have another slot. Of a session that is used in several orgs at once, the last one's.
 #[derive(Default)]
+pub struct AssertionSlot {
+    /// Read on every request without a lock; a lost race costs one signature.
+    kept: ArcSwapOption<Kept>,
+}
+
 struct Kept {
     second: i64,
-    by_session: HashMap<(Arc<str>, Option<OrgId>), Arc<str>>,
+    org: Option<OrgId>,
+    value: HeaderValue,
 }
 
 #[derive(Serialize)]
@@ -77,37 +92,43 @@ impl Assertions {
     /// `issuer` is the gateway's public URL, `audience` the upstream's name.
     #[must_use]
     pub fn new(keys: Arc<Keys>, issuer: &str, audience: &str) -> Self {
-        Self { keys, issuer: issuer.to_owned(), audience: audience.to_owned(), kept: Mutex::default() }
+        Self { keys, issuer: issuer.to_owned(), audience: audience.to_owned() }
     }
 
-    /// The compact JWS. Signed once for each session, org and second, and each time when bound to a request.
+    /// The compact JWS, signed each time.
     ///
     /// # Errors
-    /// What the signer said; the request must not be forwarded then.
-    pub fn sign(&self, what: &AssertionFor<'_>) -> Result<Arc<str>, jsonwebtoken::errors::Error> {
-        let second = what.now.div_euclid(1000);
-        if what.request.is_some() {
-            return self.compose(what, second);
-        }
-        let key = (Arc::from(what.session.key.as_str()), what.org.cloned());
-        {
-            let mut kept = self.kept.lock();
-            if kept.second != second || kept.by_session.len() >= KEPT {
-                kept.second = second;
-                kept.by_session.clear();
-            } else if let Some(found) = kept.by_session.get(&key) {
-                return Ok(found.clone());
-            }
-        }
-        let signed = self.compose(what, second)?;
-        let mut kept = self.kept.lock();
-        if kept.second == second {
-            kept.by_session.insert(key, signed.clone());
-        }
-        Ok(signed)
+    /// [`AssertionError`].
+    pub fn sign(&self, what: &AssertionFor<'_>) -> Result<HeaderValue, AssertionError> {
+        self.compose(what, what.now.div_euclid(1000))
     }
 
-    fn compose(&self, what: &AssertionFor<'_>, second: i64) -> Result<Arc<str>, jsonwebtoken::errors::Error> {
+    /// The compact JWS, signed once for each version of a session's facts, org and second. `slot` belongs to
+    /// these facts. What is bound to a request is signed for it alone.
+    ///
+    /// # Errors
+    /// [`AssertionError`].
+    pub fn sign_once(
+        &self,
+        what: &AssertionFor<'_>,
+        slot: &AssertionSlot,
+    ) -> Result<HeaderValue, AssertionError> {
+        if what.request.is_some() {
+            return self.sign(what);
+        }
+        let second = what.now.div_euclid(1000);
+        if let Some(kept) = slot.kept.load().as_ref()
+            && kept.second == second
+            && kept.org.as_ref() == what.org
+        {
+            return Ok(kept.value.clone());
+        }
+        let value = self.compose(what, second)?;
+        slot.kept.store(Some(Arc::new(Kept { second, org: what.org.cloned(), value: value.clone() })));
+        Ok(value)
+    }
+
+    fn compose(&self, what: &AssertionFor<'_>, second: i64) -> Result<HeaderValue, AssertionError> {
         let principal = &what.session.principal;
         let (kind, impersonation) = match principal {
             Principal::PlatformUser(_) => ("platform_user", None),
@@ -134,6 +155,47 @@ impl Assertions {
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TYP.to_owned());
         header.kid = Some(keys.kid.clone());
-        jsonwebtoken::encode(&header, &claims, &keys.signing).map(Arc::from)
+        Ok(HeaderValue::try_from(jsonwebtoken::encode(&header, &claims, &keys.signing)?)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{OrgUserId, SessionId};
+    use crate::domain::{Membership, OrgRole, OrgUser};
+
+    #[test]
+    fn once_a_second_for_each_org_and_for_each_request_that_it_is_bound_to() {
+        let (org, other) = (OrgId::random(), OrgId::random());
+        let membership = |org: &OrgId| Membership { org: org.clone(), role: OrgRole::Viewer };
+        let session = Session {
+            key: SessionId::random().subject(),
+            principal: Principal::OrgUser(OrgUser {
+                id: OrgUserId::random(),
+                email: String::new(),
+                display_name: String::new(),
+                active: true,
+                memberships: vec![membership(&org), membership(&other)],
+            }),
+            started_at: 0,
+            expires_at: i64::MAX,
+            ended: None,
+        };
+        let assertions = Assertions::new(Arc::new(Keys::ephemeral()), "http://gate", "upstream");
+        let slot = AssertionSlot::default();
+        let sign = |org, request, now| {
+            assertions.sign_once(&AssertionFor { session: &session, org, request, now }, &slot).unwrap()
+        };
+        let first = sign(Some(&org), None, 5_000);
+        let kept = slot.kept.load_full().unwrap();
+        assert_eq!(sign(Some(&org), None, 5_999), first);
+        assert!(Arc::ptr_eq(&kept, &slot.kept.load_full().unwrap()), "signed twice in one second");
+        assert_ne!(sign(Some(&org), None, 6_000), first);
+        assert_ne!(sign(Some(&other), None, 6_000), sign(Some(&org), None, 6_000));
+        assert_ne!(sign(None, None, 6_000), sign(Some(&org), None, 6_000));
+        let bound = sign(Some(&org), Some(("req_1", "GET", "/")), 6_000);
+        assert_ne!(sign(Some(&org), Some(("req_2", "GET", "/")), 6_000), bound);
+        assert_ne!(sign(Some(&org), None, 6_000), bound);
     }
 }

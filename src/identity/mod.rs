@@ -10,7 +10,7 @@ mod seal;
 mod token;
 
 pub use api_token::ApiToken;
-pub use assertion::{AssertionFor, Assertions};
+pub use assertion::{AssertionError, AssertionFor, AssertionSlot, Assertions};
 pub use keys::{KeyError, Keys};
 pub use seal::{SealError, Sealer};
 pub use token::{AccessGrant, AccessSubject, ImpersonationGrant, ProvedToken, TokenError, Tokens};

@@ -354,7 +354,7 @@ mod tests {
         }
         let elsewhere = Tokens::new(Arc::new(Keys::ephemeral()), ISSUER);
         assert!(matches!(elsewhere.prove(text), Err(TokenError::Header)));
-        let other_issuer = Tokens::new(tokens.keys.clone(), "http://other");
+        let other_issuer = Tokens::new(tokens.keys, "http://other");
         assert!(matches!(other_issuer.prove(text), Err(TokenError::Invalid(_))));
     }
 

@@ -49,8 +49,13 @@ pub(super) fn policies(files: &[SourceFile], faults: &mut Vec<Fault>) -> Vec<Che
             if let Some(first) = owners.insert(id.to_owned(), position) {
                 let other = files.get(first).map_or("", |f| f.path.as_str());
                 faults.push(
-                    at_annotation(file, policy, "id", format!("the id `{id}` is taken"))
-                        .help(format!("another policy of `{other}` has it")),
+                    at_annotation(
+                        file,
+                        policy,
+                        "id",
+                        format!("the id `{id}` is taken by a policy of `{other}`"),
+                    )
+                    .help("an id names one policy of the whole set: choose another"),
                 );
                 continue;
             }

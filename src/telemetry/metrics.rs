@@ -10,7 +10,7 @@ use std::time::Duration;
 /// A stage of a request, as in docs/life-of-a-request.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StageName {
-    /// Credential to principal.
+    /// Arrival to principal.
     Authenticate,
     /// Facts and decision.
     Authorize,

@@ -1,13 +1,19 @@
 //! `drawbridge check` as its caller sees it: exit code, stdout and stderr.
 
+use drawbridge::policy::defaults;
 use std::path::Path;
 use std::process::Command;
 
 /// Runs `check` on `text` in a folder that has policies and schemas; the folder's path is written `[DIR]`.
 fn check(text: &str, more: &[&str]) -> String {
     let dir = tempfile::tempdir().unwrap();
-    for folder in ["policies", "schemas"] {
+    for (folder, files) in
+        [("policies", defaults::POLICIES), ("schemas", &[defaults::PLATFORM_SCHEMA, defaults::DEMO_SCHEMA])]
+    {
         std::fs::create_dir(dir.path().join(folder)).unwrap();
+        for (name, text) in files {
+            std::fs::write(dir.path().join(folder).join(name), text).unwrap();
+        }
     }
     std::fs::write(dir.path().join("gate.toml"), text).unwrap();
     run(dir.path(), &[&["check", "--config", "gate.toml"], more].concat())
@@ -97,4 +103,19 @@ fn no_file() {
 fn wrong_usage() {
     let dir = tempfile::tempdir().unwrap();
     insta::assert_snapshot!(run(dir.path(), &["check", "--confg", "gate.toml"]));
+}
+
+#[test]
+fn a_policy_that_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let schemas = dir.path().join("schemas");
+    std::fs::create_dir_all(&schemas).unwrap();
+    std::fs::create_dir_all(dir.path().join("policies")).unwrap();
+    for (name, text) in [defaults::PLATFORM_SCHEMA, defaults::DEMO_SCHEMA] {
+        std::fs::write(schemas.join(name), text).unwrap();
+    }
+    let wrong = "@id(\"a\")\npermit (principal is PlatformUsr, action, resource);\n";
+    std::fs::write(dir.path().join("policies/a.cedar"), wrong).unwrap();
+    std::fs::write(dir.path().join("gate.toml"), "[upstream]\nurl = \"http://127.0.0.1:9000\"\n").unwrap();
+    insta::assert_snapshot!(run(dir.path(), &["check", "--config", "gate.toml"]));
 }

@@ -3,6 +3,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
     clippy::indexing_slicing,
     clippy::string_slice,
     reason = "a test that can't go on fails; helpers aren't seen as tests by clippy.toml's exceptions"
@@ -11,11 +13,22 @@
 mod check_command;
 mod config_default;
 mod crash;
+mod disk;
 mod docs_links;
+mod drain;
+mod endings;
 mod layering;
+mod minting;
+mod operate;
 mod passthrough;
 mod policy_files;
+mod policy_reload;
 mod policy_slices;
+mod races;
 mod raw;
+mod reading;
+mod review;
+mod revocation;
 mod story;
+mod streams;
 mod support;

@@ -48,6 +48,20 @@ pub enum AuditError {
     Store(#[source] Arc<StoreError>),
 }
 
+impl AuditError {
+    /// The error with what lies beneath it, on one line.
+    fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            source = error.source();
+        }
+        text
+    }
+}
+
 /// Why an intent was not recorded as live.
 #[derive(Debug, thiserror::Error)]
 pub enum IntentError {
@@ -93,7 +107,7 @@ pub struct AuditWriter {
     shared: Arc<Shared>,
 }
 
-type Observer = Box<dyn Fn(Duration, usize) + Send + Sync>;
+type Observer = Box<dyn Fn(Duration, Result<usize, &AuditError>) + Send + Sync>;
 
 struct Shared {
     db: Db,
@@ -105,12 +119,25 @@ struct Shared {
     open: Mutex<Shares>,
     /// Locked alone.
     repeats: Mutex<Repeats>,
+    /// Why the last transaction failed, until one succeeds.
+    failing: Mutex<Option<AuditError>>,
     /// Set by an I/O error, never unset.
     latched: AtomicBool,
     last_commit_micros: AtomicU64,
     on_commit: OnceLock<Observer>,
     /// True when the writer has stopped.
     stopped: watch::Sender<bool>,
+}
+
+/// How it stands with what earlier boots of the gateway left open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recovery {
+    /// It has to be closed before anything is written.
+    Due,
+    /// Up to this position all is closed.
+    Done(i64),
+    /// Another process's to close.
+    NotOurs,
 }
 
 /// What waits for the writer.
@@ -158,14 +185,25 @@ impl AuditWriter {
     /// # Errors
     /// [`StoreError`], of other kinds.
     pub async fn start(db: Db) -> Result<Self, StoreError> {
-        let recovered = match recovery::run(&db).await {
-            Ok(at) => Some(at),
+        let recovery = match recovery::run(&db).await {
+            Ok(at) => Recovery::Done(at),
             Err(error @ (StoreError::Full(_) | StoreError::ReadOnly(_))) => {
                 tracing::error!(%error, "the audit log is shut: intents left open can't be closed");
-                None
+                Recovery::Due
             }
             Err(error) => return Err(error),
         };
+        Ok(Self::run(db, recovery))
+    }
+
+    /// Starts the writer of an operator's command, which may run beside a live gateway: open intents are
+    /// the gateway's to close, and it stays the one that is registered.
+    #[must_use]
+    pub fn beside(db: Db) -> Self {
+        Self::run(db, Recovery::NotOurs)
+    }
+
+    fn run(db: Db, recovery: Recovery) -> Self {
         let shared = Arc::new(Shared {
             db,
             inbox: Mutex::new(Inbox {
@@ -177,13 +215,14 @@ impl AuditWriter {
             wake: Notify::new(),
             open: Mutex::new(Shares::bounded(OPEN)),
             repeats: Mutex::default(),
+            failing: Mutex::default(),
             latched: AtomicBool::new(false),
             last_commit_micros: AtomicU64::new(0),
             on_commit: OnceLock::new(),
             stopped: watch::Sender::new(false),
         });
-        tokio::spawn(task::run(shared.clone(), recovered));
-        Ok(Self { shared })
+        tokio::spawn(task::run(shared.clone(), recovery));
+        Self { shared }
     }
 
     /// Records a permitted impersonated request in both logs, in the transaction that sees the grant live.
@@ -267,8 +306,18 @@ impl AuditWriter {
         }
     }
 
-    /// Calls `observer` after each commit with the time that it took and the number of entries. Once only: false when one is set.
-    pub fn on_commit(&self, observer: impl Fn(Duration, usize) + Send + Sync + 'static) -> bool {
+    /// Why the log can't be written, with all causes on one line; `None` while it can.
+    #[must_use]
+    pub fn failing(&self) -> Option<String> {
+        self.shared.failing.lock().as_ref().map(AuditError::with_causes)
+    }
+
+    /// Calls `observer` after each commit with the time that it took and the number of entries, or with why
+    /// it failed. Once only: false when one is set.
+    pub fn on_commit(
+        &self,
+        observer: impl Fn(Duration, Result<usize, &AuditError>) + Send + Sync + 'static,
+    ) -> bool {
         self.shared.on_commit.set(Box::new(observer)).is_ok()
     }
 }

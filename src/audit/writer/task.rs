@@ -1,7 +1,7 @@
 //! The writer's task: gather, commit, answer, again.
 
 use super::batch::{Batch, Committed, MAX, Verdict};
-use super::{AuditError, Closing, OpenIntent, Reply, Shared, Work, share_of};
+use super::{AuditError, Closing, OpenIntent, Recovery, Reply, Shared, Work, share_of};
 use crate::audit::entry::Entry;
 use crate::audit::rows::Opened;
 use crate::store::StoreError;
@@ -20,7 +20,7 @@ const REPEATS: u32 = 10;
 struct Writer {
     shared: Arc<Shared>,
     /// Whether earlier boots' intents are closed.
-    recovered: bool,
+    recovery: Recovery,
     /// Positions before the transactions of open intents, with how many are open of each.
     bases: BTreeMap<i64, usize>,
     /// The latest of them.
@@ -40,15 +40,19 @@ struct Writer {
     told: bool,
 }
 
-/// Runs until drained. `recovered` is the position up to which everything is closed.
-pub(super) async fn run(shared: Arc<Shared>, recovered: Option<i64>) {
+/// Runs until drained.
+pub(super) async fn run(shared: Arc<Shared>, recovery: Recovery) {
     let _last = Last(shared.clone());
+    let closed = match recovery {
+        Recovery::Done(at) => at,
+        Recovery::Due | Recovery::NotOurs => 0,
+    };
     let mut writer = Writer {
         shared: shared.clone(),
-        recovered: recovered.is_some(),
+        recovery,
         bases: BTreeMap::new(),
-        latest: recovered.unwrap_or(0),
-        closed_before: recovered.unwrap_or(0),
+        latest: closed,
+        closed_before: closed,
         carried: (Vec::new(), Vec::new()),
         ticks: 0,
         due: false,
@@ -126,7 +130,9 @@ impl Writer {
         }
         if self.due || draining {
             let closed = self.bases.first_key_value().map_or(self.latest, |(base, _)| *base);
-            batch.closed_before = Some(closed).filter(|n| *n > self.closed_before && self.recovered);
+            // After a failure it is written again as it is: a small write that shows whether there is room.
+            let ours = matches!(self.recovery, Recovery::Done(_));
+            batch.closed_before = Some(closed).filter(|n| (*n > self.closed_before || self.told) && ours);
             self.due = false;
         }
         batch
@@ -139,15 +145,23 @@ impl Writer {
         match committed {
             Ok(committed) => {
                 self.failing = false;
-                self.told = false;
+                if std::mem::take(&mut self.told) {
+                    tracing::info!("the audit log is written again");
+                    *self.shared.failing.lock() = None;
+                }
                 let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
                 self.shared.last_commit_micros.store(micros, Ordering::Relaxed);
                 if let Some(observer) = self.shared.on_commit.get() {
-                    observer(took, batch.len());
+                    observer(took, Ok(batch.len()));
                 }
                 self.committed(batch, &committed);
             }
-            Err(error) => self.failed(batch, &error),
+            Err(error) => {
+                if let Some(observer) = self.shared.on_commit.get() {
+                    observer(took, Err(&error));
+                }
+                self.failed(batch, &error);
+            }
         }
     }
 
@@ -158,10 +172,10 @@ impl Writer {
             if db.reserve_is_spent() && !db.refill_reserve() {
                 return Err(StoreError::kept_for_revocations());
             }
-            if !self.recovered {
+            if self.recovery == Recovery::Due {
                 self.latest = super::recovery::run(db).await?;
                 self.closed_before = self.latest;
-                self.recovered = true;
+                self.recovery = Recovery::Done(self.latest);
             }
             batch.commit(db).await
         };
@@ -233,8 +247,13 @@ impl Writer {
 
     fn failed(&mut self, batch: Batch, error: &AuditError) {
         if !std::mem::replace(&mut self.told, true) {
-            tracing::error!(error = %ErrorChain(error), entries = batch.len(), "the audit log wasn't written");
+            tracing::error!(
+                error = error.with_causes(),
+                entries = batch.len(),
+                "the audit log wasn't written"
+            );
         }
+        *self.shared.failing.lock() = Some(error.clone());
         self.failing = true;
         self.carried = (batch.closings, batch.others);
         for work in batch.work {
@@ -248,20 +267,5 @@ impl Writer {
                 }
             }
         }
-    }
-}
-
-/// An error with what lies beneath it, on one line.
-struct ErrorChain<'a>(&'a AuditError);
-
-impl std::fmt::Display for ErrorChain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = std::error::Error::source(self.0);
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
     }
 }

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 /// How a gateway is started.
 pub(crate) struct GatewayBuilder {
     args: Vec<String>,
-    env: Vec<(String, String)>,
     data: Option<PathBuf>,
 }
 
@@ -28,16 +27,11 @@ pub(crate) struct Gateway {
 
 impl GatewayBuilder {
     pub(crate) fn new() -> Self {
-        Self { args: Vec::new(), env: Vec::new(), data: None }
+        Self { args: Vec::new(), data: None }
     }
 
     pub(crate) fn arg(mut self, arg: impl Into<String>) -> Self {
         self.args.push(arg.into());
-        self
-    }
-
-    pub(crate) fn env(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.env.push((name.to_owned(), value.into()));
         self
     }
 
@@ -47,32 +41,45 @@ impl GatewayBuilder {
         self
     }
 
+    fn command(&self, data: &Path) -> Command {
+        let listen: &[&str] =
+            if self.args.iter().any(|a| a == "--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
+        let mut command = Command::new(env!("CARGO_BIN_EXE_drawbridge"));
+        command.arg("dev").args(listen).args(["--format", "json", "--data"]).arg(data).args(&self.args);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts it on the folder of [`GatewayBuilder::data`], where it is to refuse: exit code and stderr.
+    pub(crate) fn refused(self) -> (Option<i32>, String) {
+        let mut child =
+            self.command(self.data.as_deref().expect("a data folder")).spawn().expect("it starts");
+        let begun = Instant::now();
+        while child.try_wait().expect("a child").is_none() {
+            if begun.elapsed() > super::SOON {
+                drop(child.kill());
+                panic!("it doesn't refuse");
+            }
+            std::thread::yield_now();
+        }
+        let output = child.wait_with_output().expect("its output");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "it says that it is ready");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
     /// Starts it and waits until it says that it is ready.
     pub(crate) fn start(self) -> Gateway {
-        let (data, temporary) = match self.data {
-            Some(data) => (data, None),
+        let (data, temporary) = match &self.data {
+            Some(data) => (data.clone(), None),
             None => {
                 let folder = tempfile::tempdir().expect("a temporary folder");
                 (folder.path().join("data"), Some(folder))
             }
         };
-        let listen =
-            if self.args.iter().any(|a| a == "--listen") { vec![] } else { vec!["--listen", "127.0.0.1:0"] };
-        let mut child = Command::new(env!("CARGO_BIN_EXE_drawbridge"))
-            .arg("dev")
-            .args(listen)
-            .args(["--format", "json", "--data"])
-            .arg(&data)
-            .args(&self.args)
-            .envs(self.env)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("drawbridge starts");
+        let mut child = self.command(&data).spawn().expect("drawbridge starts");
         let stderr = Arc::new(Mutex::new(String::new()));
         let (kept, mut pipe) = (stderr.clone(), child.stderr.take().expect("stderr"));
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut buffer = [0_u8; 4096];
             while let Ok(n @ 1..) = pipe.read(&mut buffer) {
                 kept.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..n]));
@@ -83,6 +90,7 @@ impl GatewayBuilder {
         let Ok(told) = serde_json::from_str(&line) else {
             drop(child.kill());
             drop(child.wait());
+            drop(reader.join());
             panic!("drawbridge dev said {line:?}; stderr:\n{}", stderr.lock().unwrap());
         };
         let client = reqwest::Client::builder()
@@ -117,6 +125,11 @@ impl Gateway {
         self.text("/gateway").split("//").nth(1).expect("an authority")
     }
 
+    /// For connections that a test holds open itself.
+    pub(crate) fn target(&self) -> super::Target {
+        super::Target { authority: self.authority().to_owned(), host: self.authority().to_owned() }
+    }
+
     pub(crate) fn admin_url(&self, path: &str) -> String {
         format!("{}{path}", self.text("/admin"))
     }
@@ -127,6 +140,10 @@ impl Gateway {
 
     pub(crate) fn policies(&self) -> PathBuf {
         self.text("/policies").into()
+    }
+
+    pub(crate) fn schemas(&self) -> PathBuf {
+        self.text("/schemas").into()
     }
 
     pub(crate) fn org(&self, name: &str) -> &str {
@@ -144,6 +161,15 @@ impl Gateway {
     /// What the process has logged so far.
     pub(crate) fn log(&self) -> String {
         self.stderr.lock().unwrap().clone()
+    }
+
+    /// The lines of the access log so far, each of which has to be JSON.
+    pub(crate) fn access_lines(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.data.join("access.log")).expect("an access log");
+        // The last line may be on its way.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let line = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        whole.lines().map(line).collect()
     }
 
     /// One request with a bearer token.

@@ -1,14 +1,22 @@
 //! A real gateway on loopback, started and stopped by the test that uses it.
 
+mod chance;
+mod door;
 mod gateway;
+mod house;
 mod http;
-mod random;
+mod mount;
+mod raw;
 mod recorder;
 mod wire;
 
+pub(crate) use chance::{Chance, number};
+pub(crate) use door::Door;
 pub(crate) use gateway::{Gateway, GatewayBuilder};
+pub(crate) use house::{House, Staff, code};
 pub(crate) use http::{Answer, raw_exchange};
-pub(crate) use random::{Random, count};
+pub(crate) use mount::Mount;
+pub(crate) use raw::{Open, Target, websocket};
 pub(crate) use recorder::Recorder;
 pub(crate) use wire::Wire;
 

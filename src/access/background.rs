@@ -1,5 +1,7 @@
-//! Time being over: what is open is cut in memory, and each expired grant is ended in the records, with
-//! its entry, soon after (never lazily by the next request).
+//! What comes by itself: time being over, and changes that an operator's command committed beside us.
+//!
+//! What is open under a session whose time is over is cut in memory, and each expired grant is ended in the
+//! records, with its entry, soon after (never lazily by the next request).
 
 use super::Access;
 use super::end::{LiveGrants, end_grants};
@@ -19,17 +21,24 @@ const BATCH: i64 = 100;
 
 impl Access {
     /// Runs until the task is dropped.
-    pub async fn watch_expiry(self: Arc<Self>) {
+    pub async fn watch(self: Arc<Self>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut told = false;
         loop {
             tick.tick().await;
             self.view.expire(self.clock.now());
-            if let Err(error) = self.end_expired().await {
-                tracing::warn!(
+            if let Err(error) = self.follow_changes().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the change log can't be read");
+            }
+            match self.end_expired().await {
+                Ok(_) => told = false,
+                // Said once, not four times a second: a full disk stays full for a while.
+                Err(error) if !std::mem::replace(&mut told, true) => tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "expired impersonations can't be recorded yet"
-                );
+                ),
+                Err(_) => {}
             }
         }
     }

@@ -1,0 +1,102 @@
+//! A gateway in this process with a demo API behind it: for settings that `dev` doesn't take (a grant of
+//! a second) and credentials that it doesn't print.
+
+use super::house::{House, Staff};
+use super::http::Answer;
+use super::raw::Target;
+use drawbridge::access::NewPerson;
+use drawbridge::app::{Running, start};
+use drawbridge::config::Config;
+use drawbridge::demo::DemoOrgs;
+use drawbridge::domain::OrgRole;
+use drawbridge::domain::ids::OrgId;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+/// The name by which it is called.
+const HOST: &str = "gateway.test";
+
+pub(crate) struct Door {
+    running: Running,
+    pub(crate) org: OrgId,
+    pub(crate) owner: String,
+    pub(crate) staff: Staff,
+    client: reqwest::Client,
+    _demo: tokio_util::sync::DropGuard,
+    _folder: tempfile::TempDir,
+}
+
+impl Door {
+    pub(crate) async fn open(adjust: impl FnOnce(&mut Config)) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let upstream = format!("http://{}", listener.local_addr().expect("an address"));
+        let house = House::open_with(|config| {
+            config.upstream.url = upstream.parse().expect("an origin");
+            config.server.listen = ([127, 0, 0, 1], 0).into();
+            config.server.admin_listen = ([127, 0, 0, 1], 0).into();
+            config.server.public_url = format!("http://{HOST}").parse().expect("an origin");
+            adjust(config);
+        })
+        .await;
+        let staff = house.staff("one@vendor.example").await;
+        let House { parts, org, owner, folder } = house;
+        let stop = CancellationToken::new();
+        let orgs = DemoOrgs { acme: org.clone(), globex: OrgId::random() };
+        tokio::spawn(drawbridge::demo::serve(listener, orgs, stop.clone()));
+        let running = start(parts, false).await.expect("it starts");
+        let client = reqwest::Client::new();
+        Self { running, org, owner, staff, client, _demo: stop.drop_guard(), _folder: folder }
+    }
+
+    pub(crate) fn target(&self) -> Target {
+        Target { authority: self.running.address.to_string(), host: HOST.to_owned() }
+    }
+
+    pub(crate) async fn call(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> Answer {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).expect("a method");
+        let url = format!("http://{}{path}", self.running.address);
+        let mut request = self.client.request(method, url).header("host", HOST).bearer_auth(token);
+        if let Some(body) = body {
+            request = request.body(body.to_string());
+        }
+        Answer::of(request.send().await.expect("an answer")).await
+    }
+
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
+        self.call("GET", path, token, None).await
+    }
+
+    /// Mints; token and impersonation.
+    pub(crate) async fn mint(&self) -> (String, String) {
+        let path = format!("/api/v1/platform/orgs/{}/impersonate", self.org);
+        let body = json!({ "reason": "cameras offline since 03:00" });
+        let minted = self.call("POST", &path, &self.staff.token, Some(body)).await.expect(201);
+        (minted.text("/token").to_owned(), minted.text("/impersonation_id").to_owned())
+    }
+
+    /// A person of the org, with a token that counts `ttl_ms`.
+    pub(crate) async fn person(&self, email: &str, role: OrgRole, ttl_ms: i64) -> String {
+        let access = &self.running.parts().access;
+        let person = NewPerson { email: email.to_owned(), display_name: email.to_owned() };
+        access.provision_org_user(person, self.org.clone(), role).await.expect("a person");
+        access.issue_org_token(email, ttl_ms).await.expect("a token").token.expose().to_owned()
+    }
+
+    /// Vendor staff who is no admin; their token.
+    pub(crate) async fn engineer(&self, email: &str) -> String {
+        let access = &self.running.parts().access;
+        let person = NewPerson { email: email.to_owned(), display_name: email.to_owned() };
+        access.provision_platform_user(person, vec!["engineer".to_owned()]).await.expect("an account");
+        let issued = access.issue_platform_token(email, 3_600_000).await.expect("a token");
+        issued.token.expose().to_owned()
+    }
+
+    /// Entries of the org's log and of the platform's.
+    pub(crate) async fn both_logs(&self, filter: &str) -> [Vec<Value>; 2] {
+        let org = format!("/api/v1/orgs/{}/audit-log?limit=500{filter}", self.org);
+        let platform = format!("/api/v1/platform/audit-log?limit=500{filter}");
+        let org = self.get(&org, &self.owner).await.expect(200);
+        let platform = self.get(&platform, &self.staff.token).await.expect(200);
+        [org, platform].map(|page| page.json["items"].as_array().expect("items").clone())
+    }
+}
