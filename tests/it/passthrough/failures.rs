@@ -40,7 +40,14 @@ async fn it_breaks_off_before_its_answer() {
     let service = Service::start(move |mut wire| {
         let counted = counted.clone();
         async move {
-            let Some((head, _)) = wire.request().await else { return };
+            let mut head = Vec::new();
+            while head.is_empty() || target(&head) == "/ok" {
+                let Some((next, _)) = wire.request().await else { return };
+                head = next;
+                if target(&head) == "/ok" {
+                    wire.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+                }
+            }
             counted.fetch_add(1, Ordering::SeqCst);
             match target(&head).as_str() {
                 "/reset" => wire.reset(),
@@ -54,25 +61,31 @@ async fn it_breaks_off_before_its_answer() {
     })
     .await;
     let gateway = service.gateway();
+    let mut again = 0;
     for (who, token) in &callers(&gateway).await {
         for path in ["/reset", "/close", "/half", "/garbage", "/fields"] {
             for method in ["GET", "POST"] {
+                // So that the try goes over a connection that was used before: only then is another one made.
+                gateway.get("/ok", token).await.expect(200);
                 let before = tries.load(Ordering::SeqCst);
                 let body = (method == "POST").then(|| json!({}));
                 let answer = gateway.call(method, path, token, body).await;
                 let answer = answer.problem(502, "UPSTREAM_UNREACHABLE");
                 let tried = tries.load(Ordering::SeqCst) - before;
-                assert!((1..=3).contains(&tried), "{method} {path} as {who}: {tried} tries");
                 if who.contains("impersonation") {
                     assert_eq!(tried, 1, "{method} {path} as {who}");
                     let id = answer.header("x-request-id");
                     assert_eq!(outcome(&gateway, id).await, "upstream_error", "{method} {path}");
-                } else if method == "POST" {
-                    assert_eq!(tried, 1, "{method} {path}: what isn't idempotent is sent once");
+                } else {
+                    // What isn't idempotent is sent once.
+                    let most = if method == "GET" { 3 } else { 1 };
+                    assert!((1..=most).contains(&tried), "{method} {path}: {tried} tries");
+                    again += usize::from(tried > 1);
                 }
             }
         }
     }
+    assert!(again > 0, "nothing was ever tried again, so the limit is untested");
 }
 
 #[tokio::test]
