@@ -75,6 +75,13 @@ pub struct Enabled {
 
 type Outcome = Result<Disabled, ActError>;
 
+/// What the policies say of a disable, and the entry that tells it.
+struct Judged {
+    entry: Entry,
+    target: PlatformUser,
+    decision: Decision,
+}
+
 impl Access {
     /// Disables an account: `disabled_at`, every session and impersonation, in one step.
     ///
@@ -88,40 +95,39 @@ impl Access {
         request: &RequestInfo,
     ) -> Result<Disabled, ActError> {
         drop(call);
-        let me = caller.session.key.clone();
-        let subjects = vec![asked.user.subject()];
-        let request = request.clone();
+        let (me, request) = (caller.session.key.clone(), request.clone());
         let access = Arc::clone(self);
-        let work = work(move |tx| {
+        let work = work(|tx| {
             let (access, me, asked, request) = (access.clone(), me.clone(), asked.clone(), request.clone());
             Box::pin(async move { access.disable_in(tx, &me, &asked, &request).await })
         });
-        // Until the policies have said yes, nothing may be revoked, in memory neither: so a first pass under
-        // the same locks decides, and only what fails after a yes is put in force unwritten.
         let mut result = self.act(&work).await;
         if matches!(result, Err(ActError::Store(StoreError::Full(_)))) {
-            let nobody = InMemory { subjects: Vec::new(), reason: RevokeReason::PlatformUserDisabled };
-            result = self.revoke(nobody, &work).await;
+            let nothing = InMemory { subjects: Vec::new(), reason: RevokeReason::PlatformUserDisabled };
+            result = self.revoke(nothing, &work).await;
         }
-        match result {
-            Ok(outcome) => outcome,
-            Err(ActError::Store(error)) => {
-                if self.may_disable_unwritten(caller) {
-                    self.view.apply_unrecorded(&subjects, RevokeReason::PlatformUserDisabled);
-                }
-                Err(ActError::Store(error))
-            }
-            Err(other) => Err(other),
+        if let Err(ActError::Store(StoreError::Full(_) | StoreError::ReadOnly(_) | StoreError::Io(_))) =
+            &result
+        {
+            self.disable_unwritten(&me, &asked, &request).await?;
         }
+        result?
     }
 
-    /// An active platform admin may cut a colleague off even when the disk refuses the record.
-    fn may_disable_unwritten(&self, caller: &Known) -> bool {
-        match &caller.session.principal {
-            Principal::PlatformUser(user) => {
-                !user.disabled && caller.session.ended.is_none() && user.roles.iter().any(|r| r == ADMIN_ROLE)
+    /// The disk refuses the record: what the policies permit is in force in memory all the same.
+    async fn disable_unwritten(
+        &self,
+        me: &Subject,
+        asked: &DisableRequest,
+        request: &RequestInfo,
+    ) -> Result<(), ActError> {
+        let mut tx = self.db.read().await?;
+        match self.judge_disable(&mut tx, me, asked, request).await?.decision {
+            Decision::Permit(_) => {
+                self.view.apply_unrecorded(&[asked.user.subject()], RevokeReason::PlatformUserDisabled);
+                Ok(())
             }
-            Principal::Impersonation(_) | Principal::OrgUser(_) | Principal::Bot(_) => false,
+            Decision::Denied(denial) => Err(denial.into()),
         }
     }
 
@@ -132,14 +138,38 @@ impl Access {
         asked: &DisableRequest,
         request: &RequestInfo,
     ) -> Result<Done<Outcome>, ActError> {
+        let Judged { mut entry, target, decision } = self.judge_disable(tx, me, asked, request).await?;
+        match decision {
+            Decision::Denied(denial) => {
+                entry.event = Event::AccessDenied;
+                entry.stage = Stage::Refused;
+                denied(&mut entry, &denial);
+                write_act(tx, &entry).await?;
+                Ok(Done::unchanged(Err(denial.into())))
+            }
+            Decision::Permit(permit) => {
+                permitted(&mut entry, &permit);
+                entry.status = Some(200);
+                disable_now(tx, &target, &entry).await
+            }
+        }
+    }
+
+    /// Takes the locks, reads the facts under them (a caller who has just been disabled disables nobody) and asks.
+    async fn judge_disable(
+        &self,
+        tx: &mut Tx,
+        me: &Subject,
+        asked: &DisableRequest,
+        request: &RequestInfo,
+    ) -> Result<Judged, ActError> {
         let admins = active_admins(tx).await?;
         tx.row("SELECT id FROM platform_user WHERE id = $1 {for_update}", &[asked.user.as_str().into()])
             .await?;
-        // Facts after the locks: a caller who has just been disabled disables nobody.
         let facts = records::session(tx, me).await?.ok_or(ActError::NoPermit)?;
         let Principal::PlatformUser(caller) = &facts.principal else { return Err(ActError::NoPermit) };
         let target = records::platform_user(tx, &asked.user).await?;
-        let Some(target) = target else { return Err(ActError::NotFound("platform user")) };
+        let target = target.ok_or(ActError::NotFound("platform user"))?;
         let acknowledged = match &asked.approved_by {
             None => false,
             Some(by) if is_other_admin(&admins, by, caller, &target) => true,
@@ -152,7 +182,6 @@ impl Access {
         };
         let mut entry = entries::entry(Event::PlatformUserDisabled, Stage::Act, Some(&facts), request);
         describe(&mut entry, asked, &target);
-
         let now = tx.now().await?;
         let snapshot = self.policy.snapshot();
         let action = snapshot.action("disablePlatformUser").ok_or(ActError::NoPermit)?;
@@ -174,20 +203,7 @@ impl Access {
             context: &context,
             prepared: None,
         });
-        match decision {
-            Decision::Denied(denial) => {
-                entry.event = Event::AccessDenied;
-                entry.stage = Stage::Refused;
-                denied(&mut entry, &denial);
-                write_act(tx, &entry).await?;
-                Ok(Done::unchanged(Err(ActError::Refused(Box::new(denial)))))
-            }
-            Decision::Permit(permit) => {
-                permitted(&mut entry, &permit);
-                entry.status = Some(200);
-                disable_now(tx, &target, &entry).await
-            }
-        }
+        Ok(Judged { entry, target, decision })
     }
 
     /// Enables an account again.
@@ -208,8 +224,11 @@ impl Access {
         entry.resource = Some(user.to_string());
         entry.reason = Some(reason.as_str().to_owned());
         entry.status = Some(200);
+        let again = self.again(&permit, caller, request);
+        // A disable that the disk refused is in force in memory: enabling must end that too.
+        let unrecorded = self.view.is_unrecorded(&user.subject());
         self.act(move |tx| {
-            let (user, entry) = (user.clone(), entry.clone());
+            let (user, entry, again) = (user.clone(), entry.clone(), again.clone());
             Box::pin(async move {
                 let row = tx
                     .row(
@@ -218,8 +237,9 @@ impl Access {
                     )
                     .await?;
                 let row = row.ok_or(ActError::NotFound("platform user"))?;
+                again.judge(tx).await?;
                 let mut changes = Vec::new();
-                if row.opt_int(0)?.is_some() {
+                if row.opt_int(0)?.is_some() || unrecorded {
                     tx.execute(
                         "UPDATE platform_user SET disabled_at = NULL WHERE id = $1",
                         &[user.as_str().into()],

@@ -3,6 +3,7 @@
 //! Every end is a transaction of its own with one `platform.impersonation_ended` in both logs; the entry
 //! carries the last running number, and nothing numbered comes after it (architecture §5.1).
 
+use super::again::Again;
 use super::entries::{self, permitted};
 use super::transaction::{ActError, Done, InMemory};
 use super::{Access, Known, RequestInfo};
@@ -115,6 +116,9 @@ pub(super) async fn end_grants(
         let Some(closed) = closed else { continue };
         let mut entry = template.clone();
         entry.event = Event::ImpersonationEnded;
+        // What the act itself was about (whom it disabled, and why) is not the customer's to read.
+        entry.details.clear();
+        entry.resource = None;
         entry.logs = Logs::Both;
         entry.org_id = Some(grant.org);
         entry.impersonation_id = Some(grant.id.clone());
@@ -177,7 +181,7 @@ impl Access {
             entries::entry(Event::ImpersonationEnded, Stage::Act, Some(&caller.session), request);
         permitted(&mut template, &permit);
         let sql = "SELECT ended_at, revoke_reason FROM impersonation WHERE id = $1 AND platform_user_id = $2";
-        self.end_one(id, user.as_str(), sql, RevokeReason::EndedByActor, template).await
+        self.end_one(id, user.as_str(), sql, RevokeReason::EndedByActor, template, None).await
     }
 
     /// The owner or an org admin ends one impersonation of `org`.
@@ -196,7 +200,8 @@ impl Access {
             entries::entry(Event::ImpersonationEnded, Stage::Act, Some(&caller.session), request);
         permitted(&mut template, &permit);
         let sql = "SELECT ended_at, revoke_reason FROM impersonation WHERE id = $1 AND org_id = $2";
-        self.end_one(id, org.as_str(), sql, RevokeReason::EndedByCustomer, template).await
+        let again = self.again(&permit, caller, request);
+        self.end_one(id, org.as_str(), sql, RevokeReason::EndedByCustomer, template, Some(again)).await
     }
 
     async fn end_one(
@@ -206,6 +211,7 @@ impl Access {
         owned: &'static str,
         why: RevokeReason,
         template: Entry,
+        again: Option<Again>,
     ) -> Result<Ended, ActError> {
         let owner = owner.to_owned();
         {
@@ -218,7 +224,11 @@ impl Access {
         let in_memory = InMemory { subjects: vec![id.subject()], reason: why };
         self.revoke(in_memory, move |tx| {
             let (id, owner, template) = (id.clone(), owner.clone(), template.clone());
+            let again = again.clone();
             Box::pin(async move {
+                if let Some(again) = again {
+                    again.judge(tx).await?;
+                }
                 let (ended, change) = end_grants(tx, &LiveGrants::One(id.clone()), why, &template).await?;
                 if let Some(ended) = ended.into_iter().next() {
                     return Ok(Done { value: ended, changes: change.into_iter().collect() });
@@ -246,7 +256,14 @@ impl Access {
         template.status = Some(200);
         let (user, session) = (user.id.clone(), caller.session.key.clone());
         let why = RevokeReason::Logout;
-        let in_memory = InMemory { subjects: vec![session.clone()], reason: why };
+        let mut subjects = vec![session.clone()];
+        {
+            let mut tx = self.db.read().await?;
+            for row in LiveGrants::OfUser(user.clone()).rows(&mut tx).await? {
+                subjects.push(grant_of(&row)?.id.subject());
+            }
+        }
+        let in_memory = InMemory { subjects, reason: why };
         self.revoke(in_memory, move |tx| {
             let (user, session, template) = (user.clone(), session.clone(), template.clone());
             Box::pin(async move {

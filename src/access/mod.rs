@@ -5,6 +5,7 @@
 //! for `policy` to judge. Acts demand the [`crate::policy::Permit`] of the gate, decide again inside their
 //! transaction with full facts where the schema says so, and write their audit entries in it.
 
+mod again;
 mod background;
 mod caller;
 mod cancellation;

@@ -7,7 +7,7 @@ use super::entries;
 use super::transaction::{ActError, Done};
 use crate::audit::entry::{Entry, Logs, Stage};
 use crate::audit::write_act;
-use crate::domain::ids::{BotId, OrgId, OrgUserId, PlatformUserId, SessionId, TokenId};
+use crate::domain::ids::{BotId, OrgId, OrgUserId, PlatformUserId, RequestId, SessionId, TokenId};
 use crate::domain::{Event, Millis, Org, OrgRole, Secret};
 use crate::identity::{AccessGrant, AccessSubject, ApiToken, TokenError};
 use crate::store::{ChangeRecord, Effect, StoreError, Tx};
@@ -380,38 +380,50 @@ async fn begin_session(tx: &mut Tx, subject: &str, ttl: Millis) -> Result<(Sessi
     Ok((id, started_at))
 }
 
-/// Writes an entry to the log of each org that `subject` belongs to.
+/// Writes an entry to the platform log, and to the log of each org that `subject` belongs to.
 async fn to_orgs_of(tx: &mut Tx, subject: &str, entry: &Entry) -> Result<(), StoreError> {
     let rows = tx.rows("SELECT org_id FROM membership WHERE subject_id = $1", &[subject.into()]).await?;
+    if rows.is_empty() {
+        return write_act(tx, entry).await;
+    }
     for row in &rows {
         let mut entry = entry.clone();
+        entry.request_id = RequestId::random();
         entry.org_id = OrgId::parse(row.text(0)?).ok();
-        entry.logs = Logs::Org;
+        entry.logs = Logs::Both;
         write_act(tx, &entry).await?;
     }
     Ok(())
 }
 
-/// Makes `subject` a member unless it is one.
+/// Makes `subject` a member unless it is one with this role.
 async fn add_member(
     tx: &mut Tx,
     org: &OrgId,
     subject: &str,
     role: OrgRole,
     time: Millis,
-) -> Result<Vec<ChangeRecord>, StoreError> {
-    let added = tx
-        .execute(
-            "INSERT INTO membership (org_id, subject_id, role) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-            &[org.as_str().into(), subject.into(), role.as_str().into()],
+) -> Result<Vec<ChangeRecord>, ActError> {
+    let there = tx
+        .row(
+            "SELECT role FROM membership WHERE org_id = $1 AND subject_id = $2",
+            &[org.as_str().into(), subject.into()],
         )
         .await?;
-    if added == 0 {
-        return Ok(Vec::new());
+    if let Some(row) = there {
+        if row.text(0)? == role.as_str() {
+            return Ok(Vec::new());
+        }
+        return Err(ActError::Invalid { member: "--role", fault: "is not the role that is there already" });
     }
+    tx.execute(
+        "INSERT INTO membership (org_id, subject_id, role) VALUES ($1, $2, $3)",
+        &[org.as_str().into(), subject.into(), role.as_str().into()],
+    )
+    .await?;
     let mut entry = set_up(Event::MemberAdded, time, subject);
     entry.org_id = Some(org.clone());
-    entry.logs = Logs::Org;
+    entry.logs = Logs::Both;
     entry.details.insert("role".to_owned(), role.as_str().into());
     write_act(tx, &entry).await?;
     let subject = crate::domain::ids::Subject::from_stored(subject);

@@ -12,6 +12,7 @@ use crate::identity::{ApiToken, Tokens};
 use crate::policy::PolicyEngine;
 use crate::store::{ChangeRecord, Db, Live, StoreError, change, live::Stamped};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// How often facts are read again when changes overtake them, before giving up.
 const READ_ATTEMPTS: usize = 8;
@@ -60,6 +61,7 @@ pub struct Access {
     pub(super) limiter: MintLimiter,
     pub(super) view: View,
     credentials: Credentials,
+    followed_at: AtomicI64,
 }
 
 impl Access {
@@ -69,7 +71,8 @@ impl Access {
         let AccessParts { db, live, policy, tokens, audit, clock, settings, head } = parts;
         let limiter = MintLimiter::new(settings.mint_per_minute);
         let (view, credentials) = (View::starting_at(head), Credentials::default());
-        Self { db, live, policy, tokens, audit, clock, settings, limiter, view, credentials }
+        let followed_at = AtomicI64::new(clock.now());
+        Self { db, live, policy, tokens, audit, clock, settings, limiter, view, credentials, followed_at }
     }
 
     /// Who a credential proves, when that is known already: no I/O, no waiting.
@@ -198,7 +201,15 @@ impl Access {
         for change in changes {
             self.view.apply(change.n, &change.record);
         }
+        self.followed_at.store(self.clock.now(), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// How long ago the change log was last read for what others committed, in milliseconds. What this
+    /// gateway commits itself is in force at once.
+    #[must_use]
+    pub fn view_age(&self) -> Millis {
+        (self.clock.now() - self.followed_at.load(Ordering::Relaxed)).max(0)
     }
 
     /// Every change up to this one is in force here.

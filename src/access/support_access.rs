@@ -45,9 +45,9 @@ impl Access {
         // An "off" that the disk refused ended these in memory: "on" must not bring them back.
         let overdue = allow && self.view.is_unrecorded(&org.subject());
         let work = {
-            let org = org.clone();
+            let (org, again) = (org.clone(), self.again(&permit, caller, request));
             work(move |tx| {
-                let (org, template) = (org.clone(), template.clone());
+                let (org, template, again) = (org.clone(), template.clone(), again.clone());
                 Box::pin(async move {
                     let row = tx
                         .row(
@@ -56,6 +56,7 @@ impl Access {
                         )
                         .await?;
                     let before = row.ok_or(ActError::NotFound("org"))?.int(0)? != 0;
+                    again.judge(tx).await?;
                     let mut changes = Vec::new();
                     if before != allow || overdue {
                         tx.execute(

@@ -141,7 +141,7 @@ impl View {
         }
         if inner.changed.len() + record.subjects.len() > MAX_CHANGES {
             inner.changed.clear();
-            inner.floor = n.max(inner.floor);
+            inner.floor = n.max(inner.floor).max(inner.ahead.last().copied().unwrap_or_default());
         }
         for subject in &record.subjects {
             let newest = inner.changed.entry(subject.clone()).or_default();

@@ -45,8 +45,7 @@ async fn ready(State(state): State<AdminState>) -> Response {
         // A refused edit leaves the old set in force: worth an alarm, no reason to send traffic away.
         "policy_rejected": rejected.map(|report| report.faults.clone()),
         "applied_change": state.access.applied_change(),
-        // One gateway holds the data folder: what it knows of changes is never old.
-        "view_age_ms": 0,
+        "view_age_ms": state.access.view_age(),
         // Customers' own requests go on while the log can't be written, so that alone sends nobody away.
         "audit": {
             "failing": state.audit.failing(),
@@ -67,6 +66,8 @@ async fn metrics(State(state): State<AdminState>) -> Response {
         }
     }
     state.metrics.audit_queue(state.audit.stats().queued);
+    let age = u64::try_from(state.access.view_age()).unwrap_or_default();
+    state.metrics.view_age(std::time::Duration::from_millis(age));
     state.metrics.policy_hash(state.policy.snapshot().hash());
     ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], state.metrics.render()).into_response()
 }

@@ -4,7 +4,7 @@ use super::error::StartError;
 use crate::access::{Access, AccessParts, AccessSettings};
 use crate::audit::AuditWriter;
 use crate::config::{AccessLogTo, Config};
-use crate::domain::{Clock, Millis, ShiftedClock};
+use crate::domain::{Clock, Millis, SystemClock};
 use crate::identity::{Assertions, KeyError, Keys, SealError, Sealer, Tokens};
 use crate::policy::{PolicyEngine, PolicyFolders};
 use crate::store::{Db, DbOptions, Embedded, change};
@@ -31,11 +31,6 @@ pub struct Composition {
     pub access_log: AccessLog,
     /// Time.
     pub clock: Arc<dyn Clock>,
-}
-
-/// How far the clock is moved, for tests of expiry and retention.
-pub(super) fn clock_shift() -> Millis {
-    std::env::var("DRAWBRIDGE_TEST_CLOCK_SHIFT_MS").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 /// Opens the data folder as the one gateway that holds it, loads policies and keys, starts the audit writer.
@@ -91,9 +86,8 @@ pub async fn open_access(config: &Config) -> Result<(Arc<Access>, AuditWriter), 
 type Records = (Arc<Access>, AuditWriter, Arc<Keys>, Arc<dyn Clock>);
 
 async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) -> Result<Records, StartError> {
-    let shift = clock_shift();
-    let clock: Arc<dyn Clock> = Arc::new(ShiftedClock(shift));
-    let options = DbOptions { exclusive, clock_shift: shift, ..DbOptions::new(config.data.dir.clone()) };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let options = DbOptions { exclusive, ..DbOptions::new(config.data.dir.clone()) };
     let db = Db::open(options)
         .await
         .map_err(|source| StartError::Data { path: config.data.dir.clone(), source })?;
@@ -106,7 +100,8 @@ async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) ->
         other => other.into(),
     })?;
     let keys = Arc::new(keys);
-    let audit = AuditWriter::start(db.clone()).await?;
+    let audit =
+        if exclusive { AuditWriter::start(db.clone()).await? } else { AuditWriter::beside(db.clone()) };
     let tokens = Tokens::new(keys.clone(), &config.server.public_url.to_string());
     let settings = AccessSettings {
         impersonation_ttl: Millis::try_from(config.impersonation.ttl.as_millis()).unwrap_or(Millis::MAX),

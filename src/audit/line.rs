@@ -102,7 +102,8 @@ pub(super) fn platform<'a>(
     seq: Option<i64>,
 ) -> Result<Written<'a>, StoreError> {
     let person = entry.platform_user.as_ref();
-    let staff = person.filter(|_| is_staff(entry));
+    // Staff who act for themselves are named as they are; under a grant the person stands behind it.
+    let staff = person.filter(|_| entry.actor_type == ActorType::PlatformAdminImpersonating);
     let line = Line {
         actor: staff.map_or(&entry.actor, |(id, _)| id.as_str()),
         actor_name: staff.map_or(&entry.actor_name, |(_, name)| name),

@@ -18,6 +18,7 @@ use crate::policy::PolicyEngine;
 use crate::telemetry::{AccessLog, Metrics, StageName};
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::{Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -209,12 +210,18 @@ impl ProxyHttp for Gate {
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut Box<Context>,
     ) -> Result<()> {
         let status = response.status.as_u16();
         if status >= 200 || status == 101 {
+            // HTTP/1.0 knows no chunks (RFC 9112 §6.1): the body ends with the connection.
+            if session.req_header().version == Version::HTTP_10
+                && response.remove_header(&header::TRANSFER_ENCODING).is_some()
+            {
+                session.set_keepalive(None);
+            }
             ctx.progress.status = status;
             if let Some(sent) = ctx.progress.sent {
                 self.shared.metrics.stage(StageName::Upstream, sent.elapsed());

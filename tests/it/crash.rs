@@ -2,7 +2,7 @@
 //! and what was answered holds. `DRAWBRIDGE_CRASHES` sets how often (25; 1,000 before a release), half of the
 //! moments fall under load, half among mints, ends and turns of the owner's switch.
 
-use crate::support::{Answer, Gateway, GatewayBuilder, Random, Recorder, count};
+use crate::support::{Answer, Chance, Gateway, GatewayBuilder, Recorder, number};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -109,8 +109,8 @@ async fn examine(gateway: &Gateway, grant: &str, upstream: &Recorder, answered: 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_upstream_saw_is_in_both_logs_whenever_the_gateway_dies() {
-    let mut random = Random::seeded("crash under load");
-    let crashes = count("DRAWBRIDGE_CRASHES", 25).div_ceil(2);
+    let mut random = Chance::new("crash under load");
+    let crashes = number("DRAWBRIDGE_CRASHES", 25).div_ceil(2);
     let folder = tempfile::tempdir().unwrap();
     let upstream = Recorder::start().await;
     let data = folder.path().join("data");
@@ -263,8 +263,8 @@ impl Ledger {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mints_ends_and_the_switch_hold_once_they_are_answered() {
-    let mut random = Random::seeded("crash among acts");
-    let crashes = count("DRAWBRIDGE_CRASHES", 25) / 2;
+    let mut random = Chance::new("crash among acts");
+    let crashes = number("DRAWBRIDGE_CRASHES", 25) / 2;
     let folder = tempfile::tempdir().unwrap();
     let upstream = Recorder::start().await;
     let data = folder.path().join("data");

@@ -239,7 +239,7 @@ async fn the_access_log_is_one_json_line_a_request_whatever_the_client_sends() {
         .into_bytes();
         bytes.extend_from_slice(agent);
         bytes.extend_from_slice(b"\r\n\r\n");
-        let answer = raw_exchange(gateway.authority(), &bytes).await;
+        let answer = Box::pin(raw_exchange(gateway.authority(), &bytes)).await;
         // Control characters are no header (RFC 9110 §5.5): not a request yet, so no line either.
         let control = agent.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t');
         assert!(answer.starts_with(if control { "HTTP/1.1 400" } else { "HTTP/1.1 200" }), "{answer}");

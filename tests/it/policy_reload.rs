@@ -1,7 +1,7 @@
 //! Edits of the policy folder while clients send on kept-alive connections. `DRAWBRIDGE_RELOADS` sets how often
 //! a rule comes and goes under load (3).
 
-use crate::support::{Answer, Gateway, count, eventually};
+use crate::support::{Answer, Gateway, eventually, number};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -145,7 +145,7 @@ async fn an_edit_takes_effect_on_open_connections_and_no_request_fails() {
         .await;
     };
     let mut current = hash(&ready(&gateway).await);
-    for _ in 0..count("DRAWBRIDGE_RELOADS", 3) {
+    for _ in 0..number("DRAWBRIDGE_RELOADS", 3) {
         flowing(&expected.open).await;
         expected.may_be_closed.store(true, Ordering::SeqCst);
         write(&gateway, "closed.cedar", CLOSED);

@@ -131,7 +131,7 @@ async fn hammered(gateway: &Gateway, way: Way, connections: usize, before: usize
         match &hit.answer {
             None => cut += 1,
             Some((401, request)) => {
-                assert!(!upstream.contains(request), "{way:?}: 401, but it was forwarded")
+                assert!(!upstream.contains(request), "{way:?}: 401, but it was forwarded");
             }
             Some((status, request)) => {
                 assert_eq!(*status, 404, "the demo has no such camera");

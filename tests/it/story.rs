@@ -16,7 +16,7 @@ async fn refused_let_in_seen_in_both_logs_shut_out() {
 
     let seen = gateway.get("/api/v1/cameras", &token).await.expect(200);
     let request_id = seen.header("x-request-id").to_owned();
-    assert_eq!(gateway.hits().await, [request_id.clone()]);
+    assert_eq!(gateway.hits().await, std::slice::from_ref(&request_id));
 
     let filter = format!("&request_id={request_id}");
     let org = gateway.org_log("acme", "owner", &filter).await;
@@ -64,4 +64,31 @@ async fn it_goes_on_where_it_was() {
     })
     .await;
     assert_eq!(entries.len(), 2, "{entries:#?}");
+}
+
+#[tokio::test]
+async fn a_disabled_colleague_is_named_to_the_vendor_and_not_to_the_customer() {
+    let gateway = Gateway::demo();
+    let (_, grant) = gateway.mint("staff2", "acme").await;
+    let id = async |token: &str| {
+        let me = gateway.get("/api/v1/platform/me", gateway.token(token)).await.expect(200);
+        me.text("/id").to_owned()
+    };
+    let (first, second) = (id("staff").await, id("staff2").await);
+    let path = format!("/api/v1/platform/users/{second}/disable");
+    let body =
+        serde_json::json!({ "reason": "left the company", "ticket_ref": "HR-1", "cause": "departure" });
+    let disabled = gateway.call("PATCH", &path, gateway.token("staff"), Some(body)).await.expect(200);
+    assert_eq!(disabled.json["ended"], 1);
+
+    let filter = format!("&event=platform.impersonation_ended&impersonation_id={grant}");
+    let platform = gateway.platform_log(&filter).await;
+    assert_eq!(platform[0]["actor"], first.as_str(), "{platform:#?}");
+    assert_eq!(platform[0]["platform_user_id"], second.as_str());
+    let org = gateway.org_log("acme", "owner", &filter).await;
+    assert_eq!(org[0]["revoke_reason"], "platform_user_disabled");
+    let told = org[0].to_string();
+    for secret in ["staff2@", "pu_", "departure", "left the company", "HR-1", "Second Staff"] {
+        assert!(!told.contains(secret), "`{secret}` leaks to the customer: {told}");
+    }
 }

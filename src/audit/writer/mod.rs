@@ -129,6 +129,17 @@ struct Shared {
     stopped: watch::Sender<bool>,
 }
 
+/// How it stands with what earlier boots of the gateway left open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recovery {
+    /// It has to be closed before anything is written.
+    Due,
+    /// Up to this position all is closed.
+    Done(i64),
+    /// Another process's to close.
+    NotOurs,
+}
+
 /// What waits for the writer.
 struct Inbox {
     work: Fair<Work>,
@@ -174,14 +185,25 @@ impl AuditWriter {
     /// # Errors
     /// [`StoreError`], of other kinds.
     pub async fn start(db: Db) -> Result<Self, StoreError> {
-        let recovered = match recovery::run(&db).await {
-            Ok(at) => Some(at),
+        let recovery = match recovery::run(&db).await {
+            Ok(at) => Recovery::Done(at),
             Err(error @ (StoreError::Full(_) | StoreError::ReadOnly(_))) => {
                 tracing::error!(%error, "the audit log is shut: intents left open can't be closed");
-                None
+                Recovery::Due
             }
             Err(error) => return Err(error),
         };
+        Ok(Self::run(db, recovery))
+    }
+
+    /// Starts the writer of an operator's command, which may run beside a live gateway: open intents are
+    /// the gateway's to close, and it stays the one that is registered.
+    #[must_use]
+    pub fn beside(db: Db) -> Self {
+        Self::run(db, Recovery::NotOurs)
+    }
+
+    fn run(db: Db, recovery: Recovery) -> Self {
         let shared = Arc::new(Shared {
             db,
             inbox: Mutex::new(Inbox {
@@ -199,8 +221,8 @@ impl AuditWriter {
             on_commit: OnceLock::new(),
             stopped: watch::Sender::new(false),
         });
-        tokio::spawn(task::run(shared.clone(), recovered));
-        Ok(Self { shared })
+        tokio::spawn(task::run(shared.clone(), recovery));
+        Self { shared }
     }
 
     /// Records a permitted impersonated request in both logs, in the transaction that sees the grant live.

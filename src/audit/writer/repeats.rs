@@ -3,7 +3,7 @@
 
 use crate::audit::entry::{ActorType, Entry};
 use crate::domain::Event;
-use crate::domain::ids::RequestId;
+use crate::domain::ids::{OrgId, RequestId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,7 +13,14 @@ const KINDS: usize = 1_024;
 /// What makes two refusals the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
-    Known { actor: String, code: Option<String>, action: Option<Arc<str>>, source: Option<String> },
+    Known {
+        actor: String,
+        /// Whose log tells of it: what was told to one org is news to another.
+        org: Option<OrgId>,
+        code: Option<String>,
+        action: Option<Arc<str>>,
+        source: Option<String>,
+    },
     Rest(Event),
 }
 
@@ -33,6 +40,7 @@ impl Repeats {
     pub(super) fn note(&mut self, entry: &Entry) -> Option<Kind> {
         let kind = Kind::Known {
             actor: entry.actor.clone(),
+            org: entry.org_id.clone(),
             code: entry.code.clone(),
             action: entry.action.clone(),
             source: entry.source_address.clone(),
@@ -44,6 +52,10 @@ impl Repeats {
         }
         if self.kinds.len() < KINDS {
             self.kinds.insert(kind.clone(), Met { again: 0, last: None });
+            return Some(kind);
+        }
+        if entry.platform_user.is_some() {
+            // Staff are few, and each refusal of theirs has a name, whoever filled the table.
             return Some(kind);
         }
         let met = self.kinds.entry(Kind::Rest(entry.event)).or_insert(Met { again: 0, last: None });
@@ -98,6 +110,7 @@ fn rest(entry: &Entry) -> Entry {
 mod tests {
     use super::*;
     use crate::audit::fixtures::refusal;
+    use crate::domain::ids::PlatformUserId;
 
     #[test]
     fn the_first_is_written_and_repeats_are_counted() {
@@ -114,6 +127,28 @@ mod tests {
         assert_eq!(repeats.take().len(), 1);
         assert!(repeats.take().is_empty());
         assert!(repeats.kinds.is_empty());
+    }
+
+    #[test]
+    fn each_org_is_told() {
+        let mut repeats = Repeats::default();
+        let of = |org: &str| Entry { org_id: Some(OrgId::parse(org).unwrap()), ..refusal("pu_ann", "X") };
+        assert!(repeats.note(&of("org_acme")).is_some());
+        assert!(repeats.note(&of("org_globex")).is_some());
+        assert!(repeats.note(&of("org_acme")).is_none());
+        assert_eq!(repeats.take()[0].org_id, of("org_acme").org_id);
+    }
+
+    #[test]
+    fn staff_stay_named_in_a_full_table() {
+        let mut repeats = Repeats::default();
+        for i in 0..2_000 {
+            repeats.note(&refusal(&format!("usr_{i}"), "X"));
+        }
+        let ann = (PlatformUserId::parse("pu_ann").unwrap(), "Ann".to_owned());
+        let ann = Entry { platform_user: Some(ann), ..refusal("pu_ann", "X") };
+        assert!(repeats.note(&ann).is_some());
+        assert!(repeats.note(&ann).is_some(), "each by itself");
     }
 
     #[test]

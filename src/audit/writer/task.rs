@@ -1,7 +1,7 @@
 //! The writer's task: gather, commit, answer, again.
 
 use super::batch::{Batch, Committed, MAX, Verdict};
-use super::{AuditError, Closing, OpenIntent, Reply, Shared, Work, share_of};
+use super::{AuditError, Closing, OpenIntent, Recovery, Reply, Shared, Work, share_of};
 use crate::audit::entry::Entry;
 use crate::audit::rows::Opened;
 use crate::store::StoreError;
@@ -20,7 +20,7 @@ const REPEATS: u32 = 10;
 struct Writer {
     shared: Arc<Shared>,
     /// Whether earlier boots' intents are closed.
-    recovered: bool,
+    recovery: Recovery,
     /// Positions before the transactions of open intents, with how many are open of each.
     bases: BTreeMap<i64, usize>,
     /// The latest of them.
@@ -40,15 +40,19 @@ struct Writer {
     told: bool,
 }
 
-/// Runs until drained. `recovered` is the position up to which everything is closed.
-pub(super) async fn run(shared: Arc<Shared>, recovered: Option<i64>) {
+/// Runs until drained.
+pub(super) async fn run(shared: Arc<Shared>, recovery: Recovery) {
     let _last = Last(shared.clone());
+    let closed = match recovery {
+        Recovery::Done(at) => at,
+        Recovery::Due | Recovery::NotOurs => 0,
+    };
     let mut writer = Writer {
         shared: shared.clone(),
-        recovered: recovered.is_some(),
+        recovery,
         bases: BTreeMap::new(),
-        latest: recovered.unwrap_or(0),
-        closed_before: recovered.unwrap_or(0),
+        latest: closed,
+        closed_before: closed,
         carried: (Vec::new(), Vec::new()),
         ticks: 0,
         due: false,
@@ -127,8 +131,8 @@ impl Writer {
         if self.due || draining {
             let closed = self.bases.first_key_value().map_or(self.latest, |(base, _)| *base);
             // After a failure it is written again as it is: a small write that shows whether there is room.
-            batch.closed_before =
-                Some(closed).filter(|n| (*n > self.closed_before || self.told) && self.recovered);
+            let ours = matches!(self.recovery, Recovery::Done(_));
+            batch.closed_before = Some(closed).filter(|n| (*n > self.closed_before || self.told) && ours);
             self.due = false;
         }
         batch
@@ -168,10 +172,10 @@ impl Writer {
             if db.reserve_is_spent() && !db.refill_reserve() {
                 return Err(StoreError::kept_for_revocations());
             }
-            if !self.recovered {
+            if self.recovery == Recovery::Due {
                 self.latest = super::recovery::run(db).await?;
                 self.closed_before = self.latest;
-                self.recovered = true;
+                self.recovery = Recovery::Done(self.latest);
             }
             batch.commit(db).await
         };

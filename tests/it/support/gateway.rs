@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 /// How a gateway is started.
 pub(crate) struct GatewayBuilder {
     args: Vec<String>,
-    env: Vec<(String, String)>,
     data: Option<PathBuf>,
 }
 
@@ -28,16 +27,11 @@ pub(crate) struct Gateway {
 
 impl GatewayBuilder {
     pub(crate) fn new() -> Self {
-        Self { args: Vec::new(), env: Vec::new(), data: None }
+        Self { args: Vec::new(), data: None }
     }
 
     pub(crate) fn arg(mut self, arg: impl Into<String>) -> Self {
         self.args.push(arg.into());
-        self
-    }
-
-    pub(crate) fn env(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.env.push((name.to_owned(), value.into()));
         self
     }
 
@@ -52,7 +46,6 @@ impl GatewayBuilder {
             if self.args.iter().any(|a| a == "--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
         let mut command = Command::new(env!("CARGO_BIN_EXE_drawbridge"));
         command.arg("dev").args(listen).args(["--format", "json", "--data"]).arg(data).args(&self.args);
-        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -67,7 +60,7 @@ impl GatewayBuilder {
                 drop(child.kill());
                 panic!("it doesn't refuse");
             }
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::yield_now();
         }
         let output = child.wait_with_output().expect("its output");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "", "it says that it is ready");

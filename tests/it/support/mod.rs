@@ -6,9 +6,9 @@ mod gateway;
 mod house;
 mod http;
 mod mount;
-mod random;
 mod raw;
 mod recorder;
+mod wire;
 
 pub(crate) use chance::{Chance, number};
 pub(crate) use door::Door;
@@ -16,9 +16,9 @@ pub(crate) use gateway::{Gateway, GatewayBuilder};
 pub(crate) use house::{House, Staff, code};
 pub(crate) use http::{Answer, raw_exchange};
 pub(crate) use mount::Mount;
-pub(crate) use random::{Random, count};
 pub(crate) use raw::{Open, Target, websocket};
 pub(crate) use recorder::Recorder;
+pub(crate) use wire::Wire;
 
 use std::time::{Duration, Instant};
 

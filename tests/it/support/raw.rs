@@ -22,7 +22,11 @@ pub(crate) struct Open {
 impl Open {
     /// Connects and sends the head of a request; `more` are header lines, each with its line end.
     pub(crate) async fn begin(target: &Target, method: &str, path: &str, token: &str, more: &str) -> Self {
-        let mut stream = TcpStream::connect(&target.authority).await.expect("a connection");
+        // The kernel would take megabytes of an answer that nobody reads; a set size is kept.
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(64 * 1024).expect("a small buffer");
+        let address = target.authority.parse().expect("an address");
+        let mut stream = socket.connect(address).await.expect("a connection");
         let host = &target.host;
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n{more}\r\n"

@@ -16,7 +16,7 @@ pub(crate) struct Seen {
     pub(crate) impersonation: String,
 }
 
-/// A recording upstream: `/stream` answers without an end, everything else with `ok`.
+/// A recording upstream: `/stream` answers without an end, `/slow` takes its time, everything else is `ok`.
 pub(crate) struct Recorder {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -64,6 +64,9 @@ async fn record(State(seen): State<Arc<Mutex<Vec<Seen>>>>, request: Request) -> 
     if head.uri.path() == "/stream" {
         let first = futures_util::stream::iter([Ok::<_, std::io::Error>("first\n")]);
         return Response::new(Body::from_stream(first.chain(futures_util::stream::pending())));
+    }
+    if head.uri.path() == "/slow" {
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
     }
     drop(axum::body::to_bytes(body, usize::MAX).await);
     Response::new(Body::from("ok\n"))

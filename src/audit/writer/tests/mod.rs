@@ -377,3 +377,26 @@ fn callers_live_on_other_runtimes() {
         assert_eq!(org(&db).await.len(), 90);
     });
 }
+
+#[tokio::test]
+async fn a_command_leaves_the_gateway_s_intents_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = store(folder.path()).await;
+    let gateway = AuditWriter::start(db.clone()).await.unwrap();
+    let open = gateway.intent(intent("imp_a", "org_acme")).await.unwrap();
+    let boot = async || {
+        let mut tx = db.read().await.unwrap();
+        let row = tx.row("SELECT boot, closed_before FROM gateway", &[]).await.unwrap().unwrap();
+        (row.text(0).unwrap().to_owned(), row.int(1).unwrap())
+    };
+    let before = boot().await;
+    let command = AuditWriter::beside(db.clone());
+    command.record(refusal("usr_a", "X")).await.unwrap();
+    command.drain().await;
+    assert_eq!(boot().await, before);
+    open.close(done());
+    gateway.drain().await;
+    let outcomes: Vec<_> =
+        org(&db).await.iter().filter_map(|i| i["outcome"].as_str().map(str::to_owned)).collect();
+    assert_eq!(outcomes, ["completed"]);
+}
