@@ -47,9 +47,9 @@ impl Hasher for Prefix {
     }
 }
 
-pub(super) fn hash(credential: &str) -> CredentialHash {
+pub(super) fn hash(credential: &[u8]) -> CredentialHash {
     let mut out = CredentialHash::default();
-    out.copy_from_slice(digest(&SHA256, credential.as_bytes()).as_ref());
+    out.copy_from_slice(digest(&SHA256, credential).as_ref());
     out
 }
 
@@ -75,7 +75,7 @@ mod tests {
     fn digests_that_begin_alike_are_told_apart() {
         let proof = |at| Proof { session: Subject::from_stored("ses_1"), token_expires_at: at };
         let credentials = Credentials::default();
-        let (one, mut other) = (hash("a credential"), hash("a credential"));
+        let (one, mut other) = (hash(b"a credential"), hash(b"a credential"));
         other[31] ^= 1;
         credentials.keep(one, proof(1));
         assert!(credentials.get(&other).is_none());

@@ -75,9 +75,10 @@ impl Access {
         Self { db, live, policy, tokens, audit, clock, settings, limiter, view, credentials, followed_at }
     }
 
-    /// Who a credential proves, when that is known already: no I/O, no waiting.
+    /// Who a credential proves, when that is known already: no I/O, no waiting. Any bytes may be asked for;
+    /// only those that were proved once are known.
     #[must_use]
-    pub fn recall(&self, credential: &str) -> Option<Authenticated> {
+    pub fn recall(&self, credential: &[u8]) -> Option<Authenticated> {
         let proof = self.credentials.get(&credentials::hash(credential))?;
         let known = self.view.session(&proof.session)?;
         Some(Authenticated { known, token_expires_at: proof.token_expires_at })
@@ -88,7 +89,7 @@ impl Access {
     /// # Errors
     /// [`CredentialError`].
     pub async fn authenticate(&self, credential: &str) -> Result<Authenticated, CredentialError> {
-        let hash = credentials::hash(credential);
+        let hash = credentials::hash(credential.as_bytes());
         let proof = match self.credentials.get(&hash) {
             Some(proof) => proof,
             None => self.prove(credential).await?,

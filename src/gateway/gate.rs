@@ -125,16 +125,17 @@ impl Gate {
 
 #[async_trait]
 impl ProxyHttp for Gate {
-    type CTX = Context;
+    /// Boxed, because Pingora hands it from future to future by value, and it is a kilobyte.
+    type CTX = Box<Context>;
 
-    fn new_ctx(&self) -> Context {
-        Context::new(self.shared.clone(), take_slot())
+    fn new_ctx(&self) -> Box<Context> {
+        Box::new(Context::new(self.shared.clone(), take_slot()))
     }
 
     /// No compression and no other module: bodies pass byte for byte.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Box<Context>) -> Result<bool> {
         match self.steps(session, ctx).await {
             Ok(Way::Upstream) => Ok(false),
             Ok(Way::Answered) => Ok(true),
@@ -145,7 +146,7 @@ impl ProxyHttp for Gate {
         }
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Box<Context>) -> Result<Box<HttpPeer>> {
         if let Some(permit) = ctx.permit.take() {
             ctx.passport = Some(forward(permit, ctx.known.as_deref()));
         }
@@ -160,7 +161,7 @@ impl ProxyHttp for Gate {
         &self,
         _session: &mut Session,
         request: &mut RequestHeader,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<()> {
         // The second check, before the first byte of every try.
         if ctx.slot.is_cancelled() {
@@ -193,7 +194,7 @@ impl ProxyHttp for Gate {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         _end: bool,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<()> {
         if let Some(piece) = body {
             ctx.progress.bytes_in += piece.len() as u64;
@@ -211,7 +212,7 @@ impl ProxyHttp for Gate {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<()> {
         let status = response.status.as_u16();
         if status >= 200 || status == 101 {
@@ -234,7 +235,7 @@ impl ProxyHttp for Gate {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         _end: bool,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> Result<Option<Duration>> {
         if let Some(piece) = body {
             ctx.progress.bytes_out += piece.len() as u64;
@@ -247,7 +248,7 @@ impl ProxyHttp for Gate {
         _peer: &HttpPeer,
         session: &mut Session,
         mut e: Box<Error>,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
         client_reused: bool,
     ) -> Box<Error> {
         let once = ctx.is_impersonated() || ctx.stopped.is_some();
@@ -264,7 +265,7 @@ impl ProxyHttp for Gate {
         &self,
         _session: &mut Session,
         _peer: &HttpPeer,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
         mut e: Box<Error>,
     ) -> Box<Error> {
         // Nothing has left yet, so any method may be tried again.
@@ -272,7 +273,7 @@ impl ProxyHttp for Gate {
         e
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut Context) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, e: &Error, ctx: &mut Box<Context>) -> FailToProxy {
         let refusal = match ctx.stopped.take() {
             Some(refusal) => Some(*refusal),
             None => from_error(e),
@@ -294,7 +295,7 @@ impl ProxyHttp for Gate {
         FailToProxy { error_code: status, can_reuse_downstream: false }
     }
 
-    async fn logging(&self, _session: &mut Session, e: Option<&Error>, ctx: &mut Context) {
+    async fn logging(&self, _session: &mut Session, e: Option<&Error>, ctx: &mut Box<Context>) {
         ctx.progress.end.get_or_insert(match e.map(Error::esource) {
             None => End::Completed,
             Some(ErrorSource::Upstream | ErrorSource::Internal | ErrorSource::Unset) => End::UpstreamError,
@@ -303,14 +304,14 @@ impl ProxyHttp for Gate {
     }
 
     /// Said in `fail_to_proxy`, without the client's leaving as an error.
-    fn suppress_error_log(&self, _session: &Session, _ctx: &Context, _e: &Error) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Box<Context>, _e: &Error) -> bool {
         true
     }
 
     fn suppress_proxy_warn_log(
         &self,
         _session: &Session,
-        _ctx: &Context,
+        _ctx: &Box<Context>,
         _e: &Error,
         _context: ProxyWarnLogContext,
     ) -> bool {
