@@ -57,13 +57,13 @@ bench: tools
 ## clean: forget what was built and the data of `make dev`
 clean:
 	$(CARGO) clean
-	rm -rf .drawbridge
+	rm -rf data
 
 tools: rust cmake
 
 rust:
 	@command -v $(CARGO) >/dev/null 2>&1 || { \
-		echo "make: cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
+		echo "make: cargo is missing: install Rust (with rustup)" >&2; exit 1; }
 	@command -v cc >/dev/null 2>&1 || { \
 		echo "make: a C compiler is missing: on Debian, apt-get install gcc libc6-dev" >&2; exit 1; }
 	@for component in fmt clippy; do \

@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(org["actor_name"], "Platform Support");
         assert_eq!(org["impersonation_seq"], 7);
         assert_eq!(platform["actor"], "pu_ann");
-        assert_eq!(platform["actor_name"], "Ann Example");
+        assert_eq!(platform["actor_name"], "Staff Member");
         assert_eq!(platform["reason"], "looking into incident 7");
         assert_eq!(platform["ticket_ref"], "T-1");
         let text = org.to_string();
@@ -280,7 +280,7 @@ mod tests {
         entry.path = Some("/api/v1/platform/users/pu_ann/disable".to_owned());
         entry.resource = Some("pu_ann".to_owned());
         entry.details = serde_json::from_str(
-            r#"{"slot":2,"who":"pu_bob","why":"see T-1","nested":{"names":["Ann Example","ok"]}}"#,
+            r#"{"slot":2,"who":"pu_bob","why":"see T-1","nested":{"names":["Staff Member","ok"]}}"#,
         )
         .unwrap();
         let org = parsed(org(&entry, &part(&entry), None).unwrap());
