@@ -5,7 +5,7 @@ use crate::domain::Event;
 use crate::domain::ids::{ImpersonationId, OrgId, PlatformUserId, RequestId, SessionId};
 use crate::store::{Db, DbOptions};
 
-/// A permitted request under grant `imp`, by Ann.
+/// A permitted request under grant `imp`, by Staff.
 pub(crate) fn intent(imp: &str, org: &str) -> Entry {
     Entry {
         event: Event::ImpersonatedRequest,
@@ -68,7 +68,7 @@ pub(crate) fn attribution(actor: &str) -> Entry {
     Entry { event: Event::OrgRequest, stage: Stage::Use, logs: Logs::Org, code: None, ..refusal(actor, "") }
 }
 
-/// A store with orgs `org_acme` and `org_globex`, staff `pu_ann` and `pu_bob`, and Ann's grants `imp_a`, `imp_b` and `imp_c` for acme.
+/// A store with orgs `org_acme` and `org_globex`, staff `pu_ann` and `pu_bob`, and Staff's grants `imp_a`, `imp_b` and `imp_c` for acme.
 pub(crate) async fn store(folder: &std::path::Path) -> Db {
     store_with(DbOptions::new(folder)).await
 }

@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(platform["reason"], "looking into incident 7");
         assert_eq!(platform["ticket_ref"], "T-1");
         let text = org.to_string();
-        for secret in ["pu_ann", "Ann", "incident", "T-1", "ses_"] {
+        for secret in ["pu_ann", "Staff", "incident", "T-1", "ses_"] {
             assert!(!text.contains(secret), "{secret} in {text}");
         }
         assert_eq!(org.as_object().unwrap().len(), platform.as_object().unwrap().len(), "the same keys");

@@ -145,7 +145,7 @@ mod tests {
         for i in 0..2_000 {
             repeats.note(&refusal(&format!("usr_{i}"), "X"));
         }
-        let ann = (PlatformUserId::parse("pu_ann").unwrap(), "Ann".to_owned());
+        let ann = (PlatformUserId::parse("pu_ann").unwrap(), "Staff".to_owned());
         let ann = Entry { platform_user: Some(ann), ..refusal("pu_ann", "X") };
         assert!(repeats.note(&ann).is_some());
         assert!(repeats.note(&ann).is_some(), "each by itself");
