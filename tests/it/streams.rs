@@ -218,9 +218,11 @@ async fn the_time_being_over_closes_what_is_open() {
     let person = door.person("short@acme.example", OrgRole::Operator, 6_000).await;
     let grant = open_all(&target, &token).await;
     let session = open_all(&target, &person).await;
+    // Asked of the records, not under the grant: each such request would be an entry among those looked at below.
+    let ended = format!("&event=platform.impersonation_ended&impersonation_id={id}");
     eventually("both are over", async || {
-        let both = [door.get("/api/v1/me", &token).await, door.get("/api/v1/me", &person).await];
-        both.iter().all(|answer| answer.status == 401).then_some(())
+        let grant_over = door.both_logs(&ended).await.iter().all(|log| !log.is_empty());
+        (grant_over && door.get("/api/v1/me", &person).await.status == 401).then_some(())
     })
     .await;
     let answered = Instant::now();

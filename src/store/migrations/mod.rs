@@ -13,6 +13,7 @@ pub(super) fn migrator(dialect: Dialect) -> Migrator {
     Migrator::with_migrations(vec![
         migration(1, "tables", &include_str!("0001_tables.sql").replace("{serial}", dialect.serial())),
         migration(2, "append-only logs", append_only),
+        migration(3, "gateway leases", include_str!("0003_gateway_leases.sql")),
     ])
 }
 
