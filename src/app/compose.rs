@@ -1,7 +1,7 @@
 //! The composition root: configuration in, parts out. Nothing else names a concrete store.
 
 use super::error::StartError;
-use crate::access::{Access, AccessParts, AccessSettings};
+use crate::access::{Access, AccessParts, AccessSettings, Lease};
 use crate::audit::AuditWriter;
 use crate::config::{AccessLogTo, Config};
 use crate::domain::{Clock, Millis, ShiftedClock};
@@ -114,8 +114,18 @@ async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) ->
         mint_per_minute: config.impersonation.mint_per_minute,
     };
     let live = Arc::new(Embedded::default());
-    let head = change::head(&mut db.read().await?).await?;
-    let parts =
-        AccessParts { db, live, policy, tokens, audit: audit.clone(), clock: clock.clone(), settings, head };
+    let started_at = change::position(&mut db.read().await?).await?;
+    let parts = AccessParts {
+        db,
+        live,
+        policy,
+        tokens,
+        audit: audit.clone(),
+        clock: clock.clone(),
+        settings,
+        started_at,
+        lease: Lease::not_needed(),
+        cluster: None,
+    };
     Ok((Arc::new(Access::new(parts)), audit, keys, clock))
 }

@@ -7,6 +7,7 @@ use super::cut::take_slot;
 use super::failure::{from_error, is_timeout, over_by_now, stop};
 use super::forward::{dress, forward};
 use super::problem;
+use super::refusal::Refusal;
 use super::relay::relay;
 use super::settings::{GateSettings, HostHeader, Limits, Timeouts};
 use super::steps::Way;
@@ -166,6 +167,9 @@ impl ProxyHttp for Gate {
         // The second check, before the first byte of every try.
         if ctx.slot.is_cancelled() {
             return Err(stop(ctx, over_by_now(ctx)));
+        }
+        if ctx.known.as_ref().is_some_and(|known| !self.shared.access.may_still_go(known)) {
+            return Err(stop(ctx, Refusal::view_stale()));
         }
         let Some(passport) = ctx.passport.take() else {
             return Error::e_explain(ErrorType::InternalError, "no permit, nothing is forwarded");

@@ -132,6 +132,19 @@ impl Refusal {
         }
     }
 
+    /// `503 VIEW_STALE`: whether the session still counts can't be told now.
+    #[must_use]
+    pub fn view_stale() -> Self {
+        Self {
+            retry_after: Some(1),
+            ..Self::own(
+                503,
+                "VIEW_STALE",
+                "this gateway can't tell now whether the session was revoked, so nothing was forwarded; try again",
+            )
+        }
+    }
+
     /// A grant, sign-in or API token that is over (`reason`: why, where it is known).
     #[must_use]
     pub fn over(session: &Session, reason: Option<RevokeReason>) -> Self {

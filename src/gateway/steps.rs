@@ -135,7 +135,7 @@ impl Gate {
             let (permit, served) = match answer.verdict {
                 Verdict::NeedsOrg(id) => {
                     fetched = Some(access.org(&id).await.map_err(|e| match e {
-                        CredentialError::Invalid | CredentialError::Unavailable => {
+                        CredentialError::Invalid | CredentialError::Stale | CredentialError::Unavailable => {
                             Refusal::store_unavailable()
                         }
                     })?);
