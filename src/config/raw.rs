@@ -3,8 +3,8 @@
 use super::document::{Complaint, Document, Setting};
 use super::net::{Network, Origin, Scheme, host, token_header};
 use super::settings::{
-    AccessLogTo, Config, Credentials, Data, Impersonation, Limits, Log, Policy, Server, Tls, Upstream,
-    UpstreamHost,
+    AccessLogTo, Config, Credentials, Data, Impersonation, Limits, Log, Policy, Server, Session, Tls,
+    Upstream, UpstreamHost,
 };
 use crate::domain::Format;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -25,6 +25,7 @@ pub(super) struct RawConfig {
     pub(super) data: RawData,
     pub(super) policy: RawPolicy,
     impersonation: RawImpersonation,
+    session: RawSession,
     pub(super) credentials: RawCredentials,
     pub(super) log: RawLog,
 }
@@ -80,6 +81,11 @@ struct RawImpersonation {
     mint_per_minute: Setting<u32>,
 }
 
+struct RawSession {
+    /// 0: strict.
+    max_staleness_ms: Setting<u64>,
+}
+
 pub(super) struct RawCredentials {
     pub(super) token_headers: Vec<Setting<String>>,
     pub(super) websocket_origins: Vec<Setting<Origin>>,
@@ -101,6 +107,7 @@ impl RawConfig {
             data: data(document),
             policy: policy(document),
             impersonation: impersonation(document),
+            session: session(document),
             credentials: credentials(document),
             log: log(document),
         }
@@ -154,6 +161,7 @@ impl RawConfig {
                 ttl: Duration::from_secs(self.impersonation.ttl_seconds.value),
                 mint_per_minute: self.impersonation.mint_per_minute.value,
             },
+            session: Session { max_staleness: Duration::from_millis(self.session.max_staleness_ms.value) },
             credentials: Credentials {
                 token_headers: values(self.credentials.token_headers),
                 websocket_origins: values(self.credentials.websocket_origins),
@@ -261,6 +269,11 @@ fn impersonation(document: &mut Document<'_>) -> RawImpersonation {
         ttl_seconds: s.whole("ttl_seconds", 1800, 1..=28_800),
         mint_per_minute: s.whole("mint_per_minute", 60, 1..=100_000),
     }
+}
+
+fn session(document: &mut Document<'_>) -> RawSession {
+    let mut s = document.section("session");
+    RawSession { max_staleness_ms: s.whole("max_staleness_ms", 0, 0..=60_000) }
 }
 
 fn credentials(document: &mut Document<'_>) -> RawCredentials {

@@ -22,6 +22,8 @@ pub struct Config {
     pub policy: Policy,
     /// `[impersonation]`
     pub impersonation: Impersonation,
+    /// `[session]`
+    pub session: Session,
     /// `[credentials]`
     pub credentials: Credentials,
     /// `[log]`
@@ -133,6 +135,14 @@ pub struct Impersonation {
     pub ttl: Duration,
     /// Mints a minute, for each platform user.
     pub mint_per_minute: u32,
+}
+
+/// Live sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Among several gateways: how old the view of customers' own sessions may be when this gateway can't renew
+    /// its lease. Staff's is never older than the lease, a second.
+    pub max_staleness: Duration,
 }
 
 /// How credentials come in.
