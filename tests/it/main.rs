@@ -19,6 +19,7 @@ mod drain;
 mod endings;
 mod layering;
 mod minting;
+mod open_caps;
 mod operate;
 mod passthrough;
 mod policy_files;
