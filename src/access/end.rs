@@ -230,6 +230,8 @@ impl Access {
             let again = again.clone();
             Box::pin(async move {
                 if let Some(again) = again {
+                    let lock = "SELECT id FROM impersonation WHERE id = $1 {for_update}";
+                    tx.row(lock, &[id.as_str().into()]).await?;
                     again.judge(tx).await?;
                 }
                 let (ended, change) = end_grants(tx, &LiveGrants::One(id.clone()), why, &template).await?;

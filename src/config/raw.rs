@@ -51,6 +51,9 @@ struct RawLimits {
     /// 0: no limit.
     body_bytes: Setting<u64>,
     control_body_bytes: Setting<usize>,
+    /// 0: no cap, in both.
+    open_requests: Setting<usize>,
+    open_requests_per_session: Setting<usize>,
 }
 
 pub(super) struct RawUpstream {
@@ -140,6 +143,8 @@ impl RawConfig {
                 header_count: self.limits.header_count.value,
                 body_bytes: Some(self.limits.body_bytes.value).filter(|bytes| *bytes > 0),
                 control_body_bytes: self.limits.control_body_bytes.value,
+                open_requests: NonZeroUsize::new(self.limits.open_requests.value),
+                open_requests_per_session: NonZeroUsize::new(self.limits.open_requests_per_session.value),
             },
             upstream: Upstream {
                 url: self.upstream.url.value,
@@ -228,6 +233,8 @@ fn limits(document: &mut Document<'_>) -> RawLimits {
         header_count: s.whole("header_count", 100, 8..=1000),
         body_bytes: s.whole("body_bytes", 0, 0..=TIB),
         control_body_bytes: s.whole("control_body_bytes", 64 * 1024, 1024..=16 * 1024 * 1024),
+        open_requests: s.whole("open_requests", 10_000, 0..=10_000_000),
+        open_requests_per_session: s.whole("open_requests_per_session", 256, 0..=10_000_000),
     }
 }
 

@@ -73,6 +73,10 @@ pub struct Limits {
     pub body_bytes: Option<u64>,
     /// Bytes of a body to the gateway's own routes; above: 413.
     pub control_body_bytes: usize,
+    /// Requests open to the upstream at once, in all; above: 503. `None`: no cap.
+    pub open_requests: Option<NonZeroUsize>,
+    /// The same under one session; above: 429.
+    pub open_requests_per_session: Option<NonZeroUsize>,
 }
 
 /// The customer API behind the gateway.

@@ -6,6 +6,7 @@ use super::context::{Context, End};
 use super::cut::take_slot;
 use super::failure::{from_error, is_timeout, over_by_now, stop};
 use super::forward::{dress, forward};
+use super::open::OpenRequests;
 use super::problem;
 use super::refusal::Refusal;
 use super::relay::relay;
@@ -62,6 +63,7 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) admission: Admission,
     pub(super) bridge: Bridge,
+    pub(super) open: OpenRequests,
     upstream: Arc<Upstream>,
     host_header: HostHeader,
     own_cookies: Vec<String>,
@@ -88,6 +90,7 @@ impl Gate {
                 policy: parts.policy,
                 audit: parts.audit,
                 assertions: parts.assertions,
+                open: OpenRequests::new(parts.metrics.open_requests().clone(), &settings.limits),
                 metrics: parts.metrics,
                 access_log: parts.access_log,
                 clock: parts.clock,

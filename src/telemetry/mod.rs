@@ -16,4 +16,4 @@ pub mod process_log;
 mod sharded;
 
 pub use access_log::{AccessLine, AccessLog, AccessSink};
-pub use metrics::{Metrics, OpenStream, StageName};
+pub use metrics::{Metrics, StageName};
