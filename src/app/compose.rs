@@ -1,7 +1,7 @@
 //! The composition root: configuration in, parts out. Nothing else names a concrete store.
 
 use super::error::StartError;
-use crate::access::{Access, AccessParts, AccessSettings, Lease};
+use crate::access::{Access, AccessParts, AccessSettings, Lease, Rule};
 use crate::audit::AuditWriter;
 use crate::config::{AccessLogTo, Config};
 use crate::domain::{Clock, Millis, ShiftedClock};
@@ -36,6 +36,12 @@ pub struct Composition {
 /// How far the clock is moved, for tests of expiry; whoever sets the environment owns the process anyway.
 fn clock_shift() -> Millis {
     std::env::var("DRAWBRIDGE_TEST_CLOCK_SHIFT_MS").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// A rule that a test takes out, to see that its absence is noticed. A release doesn't listen.
+fn without() -> Option<Rule> {
+    let name = std::env::var("DRAWBRIDGE_TEST_WITHOUT").ok().filter(|_| cfg!(debug_assertions))?;
+    Rule::from_name(&name)
 }
 
 /// Opens the data folder as the one gateway that holds it, loads policies and keys, starts the audit writer.
@@ -112,6 +118,7 @@ async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) ->
     let settings = AccessSettings {
         impersonation_ttl: Millis::try_from(config.impersonation.ttl.as_millis()).unwrap_or(Millis::MAX),
         mint_per_minute: config.impersonation.mint_per_minute,
+        without: without(),
     };
     let live = Arc::new(Embedded::default());
     let started_at = change::position(&mut db.read().await?).await?;

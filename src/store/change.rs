@@ -3,7 +3,7 @@
 //! Numbers come from one head row, so their order is the order of commits, without gaps. Each record's hash
 //! covers the one before, so that a log which was put back to an earlier state and then went on is noticed.
 
-use super::db::{Row, StoreError, Tx, Value};
+use super::db::{Db, Row, StoreError, Tx, Value};
 use crate::domain::ids::Subject;
 use crate::domain::{Millis, RevokeReason};
 use aws_lc_rs::digest::{SHA256, digest};
@@ -63,6 +63,15 @@ pub struct Position {
     pub tip: String,
 }
 
+impl Position {
+    /// Tells this log from any other that has a record with the same number: the beginning of the hash, which
+    /// covers all records before.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.tip.get(..16).and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or_default()
+    }
+}
+
 /// The newest place that this transaction can see.
 ///
 /// # Errors
@@ -100,6 +109,42 @@ pub async fn append(tx: &mut Tx, record: &ChangeRecord) -> Result<u64, StoreErro
     .await?;
     tx.execute("UPDATE change_head SET tip = $1 WHERE id = 1", &[tip.into()]).await?;
     number(n)
+}
+
+/// Draws a number in a transaction of its own, as a sequence would. For the test that shows what is lost so:
+/// who draws first may commit last, and a follower who has read the later number never reads the earlier one.
+///
+/// # Errors
+/// [`StoreError`].
+#[doc(hidden)]
+pub async fn draw(db: &Db) -> Result<u64, StoreError> {
+    let mut tx = db.write().await?;
+    let row = tx.row("UPDATE change_head SET n = n + 100 WHERE id = 1 RETURNING n", &[]).await?;
+    tx.commit().await?;
+    number(row.ok_or_else(no_head)?.int(0)?)
+}
+
+/// Appends with a number from [`draw`], or the first free one after it.
+///
+/// # Errors
+/// [`StoreError`].
+#[doc(hidden)]
+pub async fn append_unchained(tx: &mut Tx, drawn: u64, record: &ChangeRecord) -> Result<u64, StoreError> {
+    let (effect, subjects) = content(record)?;
+    let row = tx
+        .row(
+            "INSERT INTO change_log (n, effect, subjects, prev, tip, time) \
+             SELECT COALESCE(MAX(n) + 1, CAST($1 AS BIGINT)), CAST($3 AS TEXT), CAST($4 AS TEXT), '', '', {now} \
+             FROM change_log WHERE n >= $1 AND n < $2 RETURNING n",
+            &[
+                i64::try_from(drawn).unwrap_or(i64::MAX).into(),
+                i64::try_from(drawn + 100).unwrap_or(i64::MAX).into(),
+                effect.into(),
+                subjects.into(),
+            ],
+        )
+        .await?;
+    number(row.ok_or_else(no_head)?.int(0)?)
 }
 
 /// The records after number `n`, oldest first, at most `limit`.

@@ -36,7 +36,7 @@ impl Access {
         let mut tx = db.read().await?;
         let position = change::position(&mut tx).await?;
         drop(tx);
-        self.view.start_over(position.n);
+        self.view.start_over(&position);
         Ok(position)
     }
 

@@ -9,7 +9,7 @@ use super::super::Access;
 use super::super::view::Whose;
 use super::follower::{Followed, Follower};
 use super::gateways::{self, Own};
-use super::{Cluster, Freshness};
+use super::{Cluster, Freshness, Rule};
 use crate::domain::{Millis, boot_time};
 use crate::store::{Db, StoreError};
 use std::sync::Arc;
@@ -68,14 +68,10 @@ impl Access {
 
     async fn keep(&self, ended: &CancellationToken) {
         let Some(cluster) = &self.cluster else { return };
-        let mut rounds = Rounds {
-            access: self,
-            cluster,
-            db: None,
-            follower: Follower::starting_at(self.started_at.clone()),
-            hints: self.live.hints(),
-            told: false,
-        };
+        let follower = Follower::starting_at(self.started_at.clone());
+        let follower = if self.is_without(Rule::HeadRow) { follower.unchecked() } else { follower };
+        let mut rounds =
+            Rounds { access: self, cluster, db: None, follower, hints: self.live.hints(), told: false };
         tokio::select! {
             () = rounds.run() => {}
             () = self.cut_what_is_stale() => {}

@@ -19,6 +19,8 @@ pub struct Stamped {
     pub session: Arc<Session>,
     /// Head of the change log, read before the facts.
     pub as_of: u64,
+    /// Which log that was: [`crate::store::change::Position::fingerprint`] of its head.
+    pub log: u64,
 }
 
 /// The live store can't be used now. Never an obstacle: SQL has the record.
