@@ -97,7 +97,21 @@ impl Access {
         self.carry_out(&work).await
     }
 
+    /// Runs `work`, and once more when the database broke a deadlock by it: nothing of it was written then.
     async fn carry_out<T: Send>(
+        &self,
+        work: &(impl for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync),
+    ) -> Result<T, ActError> {
+        let mut tries = 1;
+        loop {
+            match self.attempt(work).await {
+                Err(ActError::Store(error)) if self.db.again(&error, tries) => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
+    async fn attempt<T: Send>(
         &self,
         work: &(impl for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync),
     ) -> Result<T, ActError> {

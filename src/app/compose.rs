@@ -1,14 +1,17 @@
 //! The composition root: configuration in, parts out. Nothing else names a concrete store.
 
 use super::error::StartError;
-use crate::access::{Access, AccessParts, AccessSettings, Lease, Rule};
+use crate::access::{Access, AccessParts, AccessSettings, Cluster, Lease, Rule};
 use crate::audit::AuditWriter;
-use crate::config::{AccessLogTo, Config};
-use crate::domain::{Clock, Millis, ShiftedClock};
+use crate::config::{AccessLogTo, Config, Database, DatabaseUrl};
+use crate::domain::ids::BootId;
+use crate::domain::{Clock, Millis, Secret, ShiftedClock};
 use crate::identity::{Assertions, KeyError, Keys, SealError, Sealer, Tokens};
 use crate::policy::{PolicyEngine, PolicyFolders};
-use crate::store::{Db, DbOptions, Embedded, change};
+use crate::store::db::{Finding, Migrated, examine, migrate};
+use crate::store::{Db, DbOptions, Embedded, PostgresOptions, Target, change};
 use crate::telemetry::{AccessLog, AccessSink, Metrics};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The parts of a gateway, before it listens.
@@ -94,15 +97,73 @@ pub async fn open_access(config: &Config) -> Result<(Arc<Access>, AuditWriter), 
     Ok((access, audit))
 }
 
+/// Where the records of `config` are.
+fn target(config: &Config) -> Result<Target, StartError> {
+    let database = &config.database;
+    match &database.url {
+        None => Ok(Target::Folder(config.data.dir.clone())),
+        Some(url) => Ok(Target::Postgres(postgres(database, url, database.password_file.as_deref())?)),
+    }
+}
+
+fn postgres(
+    database: &Database,
+    url: &DatabaseUrl,
+    password_file: Option<&Path>,
+) -> Result<PostgresOptions, StartError> {
+    let password = password_file.map(|path| {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| StartError::File { path: path.to_owned(), source })?;
+        Ok::<_, StartError>(Secret::new(text.trim_end_matches(['\r', '\n'])))
+    });
+    Ok(PostgresOptions {
+        url: url.expose().clone(),
+        password: password.transpose()?,
+        connections: database.connections,
+        connect_timeout: database.connect_timeout,
+        statement_timeout: database.statement_timeout,
+    })
+}
+
+/// Brings PostgreSQL's tables up to date, as their owner, and gives the gateways' role what it needs.
+///
+/// # Errors
+/// [`StartError`]: what is wrong, and what to do.
+pub async fn migrate_database(config: &Config) -> Result<Migrated, StartError> {
+    let database = &config.database;
+    let (Some(url), Some(owner)) = (&database.url, &database.owner_url) else {
+        return Err(StartError::Usage(
+            "set `url` (the gateways' role) and `owner_url` (the owner of the tables) in [database]; \
+             SQLite is migrated at start"
+                .to_owned(),
+        ));
+    };
+    let gateways = postgres(database, url, database.password_file.as_deref())?;
+    let owner = postgres(database, owner, database.owner_password_file.as_deref())?;
+    Ok(migrate(&owner, &gateways).await?)
+}
+
+/// Everything that a gateway needs of its records, looked at.
+///
+/// # Errors
+/// [`StartError::File`]: the file of a password can't be read.
+pub async fn examine_records(config: &Config) -> Result<Vec<Finding>, StartError> {
+    Ok(examine(&target(config)?).await)
+}
+
 type Records = (Arc<Access>, AuditWriter, Arc<Keys>, Arc<dyn Clock>);
 
 async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) -> Result<Records, StartError> {
     let shift = clock_shift();
     let clock: Arc<dyn Clock> = Arc::new(ShiftedClock(shift));
-    let options = DbOptions { exclusive, clock_shift: shift, ..DbOptions::new(config.data.dir.clone()) };
-    let db = Db::open(options)
-        .await
-        .map_err(|source| StartError::Data { path: config.data.dir.clone(), source })?;
+    let target = target(config)?;
+    let embedded = matches!(target, Target::Folder(_));
+    let options =
+        DbOptions { target, exclusive, clock_shift: shift, ..DbOptions::new(config.data.dir.clone()) };
+    let db = Db::open(options).await.map_err(|source| match source {
+        source if embedded => StartError::Data { path: config.data.dir.clone(), source },
+        source => StartError::Store(source),
+    })?;
     let sealer = Sealer::open_or_create(&config.data.master_key_file)?;
     let keys = Keys::load_or_create(&db, &sealer, clock.as_ref()).await.map_err(|error| match error {
         KeyError::Seal(SealError::Sealed) => StartError::OtherMasterKey {
@@ -122,6 +183,16 @@ async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) ->
     };
     let live = Arc::new(Embedded::default());
     let started_at = change::position(&mut db.read().await?).await?;
+    let (lease, cluster) = if db.is_shared() {
+        let max_staleness = Millis::try_from(config.session.max_staleness.as_millis()).unwrap_or(Millis::MAX);
+        // An operator's command serves nothing.
+        let needed = exclusive && without() != Some(Rule::Lease);
+        let lease = if needed { Lease::needed(max_staleness) } else { Lease::not_needed() };
+        let name = format!("{} (process {})", config.server.listen, std::process::id());
+        (lease, Some(Cluster::new(BootId::random(), name)))
+    } else {
+        (Lease::not_needed(), None)
+    };
     let parts = AccessParts {
         db,
         live,
@@ -131,8 +202,8 @@ async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) ->
         clock: clock.clone(),
         settings,
         started_at,
-        lease: Lease::not_needed(),
-        cluster: None,
+        lease,
+        cluster,
     };
     Ok((Arc::new(Access::new(parts)), audit, keys, clock))
 }
