@@ -202,16 +202,17 @@ fn no_head() -> StoreError {
 mod tests {
     use super::*;
     use crate::domain::ids::OrgId;
-    use crate::store::{Db, DbOptions};
+    use crate::store::db::testing::{Engine, Store, on_both_engines};
+
+    on_both_engines!(numbers_have_no_gaps_and_hashes_make_a_chain, many_writers_make_one_chain);
 
     fn record(effect: Effect, org: &str) -> ChangeRecord {
         ChangeRecord { effect, subjects: vec![OrgId::parse(org).unwrap().subject()] }
     }
 
-    #[tokio::test]
-    async fn numbers_have_no_gaps_and_hashes_make_a_chain() {
-        let folder = tempfile::tempdir().unwrap();
-        let db = Db::open(DbOptions::new(folder.path())).await.unwrap();
+    async fn numbers_have_no_gaps_and_hashes_make_a_chain(engine: Engine) {
+        let store = Store::open(engine).await;
+        let db = &store.db;
         for n in 1..=5 {
             let mut tx = db.write().await.unwrap();
             let effect = if n % 2 == 0 { Effect::Changed } else { Effect::Ended(Some(RevokeReason::Logout)) };
@@ -240,5 +241,37 @@ mod tests {
         forged.record.subjects.clear();
         assert!(!forged.follows(&log[2].tip).unwrap());
         assert_eq!(since(&mut tx, 3, 1).await.unwrap(), log[3..4]);
+    }
+
+    /// A follower that reads while several gateways append sees every number, in order, once.
+    async fn many_writers_make_one_chain(engine: Engine) {
+        const WRITERS: u64 = 8;
+        const EACH: u64 = 40;
+        let store = Store::open(engine).await;
+        let other = store.beside().await;
+        let mut writers = tokio::task::JoinSet::new();
+        for writer in 0..WRITERS {
+            let db = if writer % 2 == 0 { store.db.clone() } else { other.clone() };
+            writers.spawn(async move {
+                for n in 0..EACH {
+                    let mut tx = db.write().await.unwrap();
+                    append(&mut tx, &record(Effect::Changed, &format!("org_{writer}-{n}"))).await.unwrap();
+                    tx.commit().await.unwrap();
+                }
+            });
+        }
+        let (mut seen, mut tip) = (0, String::new());
+        while seen < WRITERS * EACH {
+            let mut tx = store.db.read().await.unwrap();
+            for change in since(&mut tx, seen, 1_000).await.unwrap() {
+                assert_eq!(change.n, seen + 1, "no gap");
+                assert!(change.follows(&tip).unwrap(), "record {}", change.n);
+                (seen, tip) = (change.n, change.tip);
+            }
+            drop(tx);
+            tokio::task::yield_now().await;
+        }
+        writers.join_all().await;
+        assert_eq!(store.db.repeats() + other.repeats(), 0);
     }
 }

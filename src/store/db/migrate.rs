@@ -83,9 +83,11 @@ async fn apply(connection: &mut PgConnection, role: &str) -> Result<Migrated, St
     };
     let before = applied(connection).await?;
     let migrator = super::super::migrations::migrator(Dialect::Postgres);
-    migrator.run(&mut *connection).await.map_err(|source| OpenError::Unmigrated { source })?;
+    migrator.run_direct(None, connection, false).await.map_err(|source| OpenError::Unmigrated { source })?;
     let after = applied(connection).await?;
     let mut tx = connection.begin().await?;
+    // The migrator's own lock is free again, and grants side by side fail (`tuple concurrently updated`).
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('drawbridge migrate'))").execute(&mut *tx).await?;
     sqlx::raw_sql(text(grants(&quoted))).execute(&mut *tx).await?;
     tx.commit().await?;
     let version = migrator.iter().map(|m| m.version).max().unwrap_or_default();

@@ -19,6 +19,12 @@ mod value;
 #[cfg(test)]
 pub(crate) mod mount;
 #[cfg(test)]
+#[path = "../../../tests/it/support/postgres.rs"]
+#[allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)]
+pub(crate) mod server;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 pub use error::{OpenError, StoreError};

@@ -24,7 +24,7 @@ impl Dialect {
             Self::Sqlite => format!("(CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER) + {shift})"),
             // Not `now()`: that is when the transaction began, a second stale after a wait for a lock.
             Self::Postgres => {
-                format!("(CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) + {shift})")
+                format!("(CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT) + {shift})")
             }
         }
     }
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(
             text.as_str(),
             "SELECT '{}' FROM t WHERE a IS NOT DISTINCT FROM $1 AND b > \
-             (CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) + 7) FOR UPDATE FOR SHARE"
+             (CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT) + 7) FOR UPDATE FOR SHARE"
         );
     }
 
