@@ -13,14 +13,16 @@
 mod check;
 mod document;
 mod fault;
+mod live_url;
 mod net;
 mod raw;
 mod settings;
 
 pub use fault::{Fault, Faults, Look};
+pub use live_url::{LiveTopology, LiveUrl};
 pub use net::{InvalidNetwork, InvalidOrigin, Network, Origin, Scheme};
 pub use settings::{
-    AccessLogTo, Config, Credentials, Data, Impersonation, Limits, Log, Policy, Server, Tls, Upstream,
+    AccessLogTo, Config, Credentials, Data, Impersonation, Limits, Live, Log, Policy, Server, Tls, Upstream,
     UpstreamHost,
 };
 

@@ -1,5 +1,6 @@
 //! The checked configuration: what the rest of the program sees. Every value here has passed all checks.
 
+use super::live_url::LiveUrl;
 use super::net::{Network, Origin};
 use crate::domain::Format;
 use std::net::SocketAddr;
@@ -18,6 +19,8 @@ pub struct Config {
     pub upstream: Upstream,
     /// `[data]`
     pub data: Data,
+    /// `[live]`
+    pub live: Live,
     /// `[policy]`
     pub policy: Policy,
     /// `[impersonation]`
@@ -113,6 +116,21 @@ pub struct Data {
     /// Whether that is the default file, which the gateway makes on first start (mode 0600). A configured one
     /// has to be there: making it would hide that the right one wasn't mounted.
     pub master_key_generated: bool,
+}
+
+/// Where the facts of live sessions are shared between gateways.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// Redis; `None`: the process' own memory.
+    pub url: Option<LiveUrl>,
+    /// A file with the password, instead of one in the URL.
+    pub password_file: Option<PathBuf>,
+    /// The authorities that may sign Redis' certificate (PEM); `None`: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// For a connection, and for an answer.
+    pub timeout: Duration,
+    /// What every key and channel begins with.
+    pub key_prefix: String,
 }
 
 /// Where policy comes from.
