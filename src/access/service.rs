@@ -202,6 +202,7 @@ impl Access {
         for change in changes {
             self.view.apply(change.n, &change.record);
         }
+        self.live.reached(self.view.applied());
         self.followed_at.store(self.clock.now(), Ordering::Relaxed);
         Ok(())
     }

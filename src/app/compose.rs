@@ -1,13 +1,14 @@
 //! The composition root: configuration in, parts out. Nothing else names a concrete store.
 
 use super::error::StartError;
+use super::live;
 use crate::access::{Access, AccessParts, AccessSettings};
 use crate::audit::AuditWriter;
 use crate::config::{AccessLogTo, Config};
 use crate::domain::{Clock, Millis, ShiftedClock};
 use crate::identity::{Assertions, KeyError, Keys, SealError, Sealer, Tokens};
 use crate::policy::{PolicyEngine, PolicyFolders};
-use crate::store::{Db, DbOptions, Embedded, change};
+use crate::store::{Db, DbOptions, Live, change};
 use crate::telemetry::{AccessLog, AccessSink, Metrics};
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub struct Composition {
     pub policy: Arc<PolicyEngine>,
     /// The dual writer.
     pub audit: AuditWriter,
+    /// Live sessions, for their health.
+    pub live: Arc<dyn Live>,
     /// Signing keys.
     pub keys: Arc<Keys>,
     /// The upstream's assertions.
@@ -55,7 +58,8 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
     };
     let access_log = AccessLog::start(&sink, metrics.clone())
         .map_err(|source| StartError::File { path: log_path(&config), source })?;
-    let (access, audit, keys, clock) = records(&config, policy.clone(), true).await?;
+    let Records { access, audit, keys, clock, live } =
+        records(&config, policy.clone(), true, &metrics).await?;
     {
         let metrics = metrics.clone();
         audit.on_commit(move |took, committed| match committed {
@@ -65,7 +69,7 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
     }
     let issuer = config.server.public_url.to_string();
     let assertions = Arc::new(Assertions::new(keys.clone(), &issuer, &config.upstream.audience));
-    Ok(Composition { config, access, policy, audit, keys, assertions, metrics, access_log, clock })
+    Ok(Composition { config, access, policy, audit, live, keys, assertions, metrics, access_log, clock })
 }
 
 fn log_path(config: &Config) -> std::path::PathBuf {
@@ -84,13 +88,24 @@ pub async fn open_access(config: &Config) -> Result<(Arc<Access>, AuditWriter), 
     let folders =
         PolicyFolders { policies: config.policy.policies.clone(), schemas: config.policy.schemas.clone() };
     let policy = Arc::new(PolicyEngine::load(folders).map_err(StartError::Policy)?);
-    let (access, audit, ..) = records(config, policy, false).await?;
+    let Records { access, audit, .. } = records(config, policy, false, &Metrics::new()).await?;
     Ok((access, audit))
 }
 
-type Records = (Arc<Access>, AuditWriter, Arc<Keys>, Arc<dyn Clock>);
+struct Records {
+    access: Arc<Access>,
+    audit: AuditWriter,
+    keys: Arc<Keys>,
+    clock: Arc<dyn Clock>,
+    live: Arc<dyn Live>,
+}
 
-async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) -> Result<Records, StartError> {
+async fn records(
+    config: &Config,
+    policy: Arc<PolicyEngine>,
+    exclusive: bool,
+    metrics: &Metrics,
+) -> Result<Records, StartError> {
     let shift = clock_shift();
     let clock: Arc<dyn Clock> = Arc::new(ShiftedClock(shift));
     let options = DbOptions { exclusive, clock_shift: shift, ..DbOptions::new(config.data.dir.clone()) };
@@ -113,9 +128,10 @@ async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) ->
         impersonation_ttl: Millis::try_from(config.impersonation.ttl.as_millis()).unwrap_or(Millis::MAX),
         mint_per_minute: config.impersonation.mint_per_minute,
     };
-    let live = Arc::new(Embedded::default());
     let head = change::head(&mut db.read().await?).await?;
-    let parts =
-        AccessParts { db, live, policy, tokens, audit: audit.clone(), clock: clock.clone(), settings, head };
-    Ok((Arc::new(Access::new(parts)), audit, keys, clock))
+    let live = live::open(&config.live, &sealer, head, metrics.live()).await?;
+    let (audit_of, live_of, clock_of) = (audit.clone(), live.clone(), clock.clone());
+    let parts = AccessParts { db, live, policy, tokens, audit, clock, settings, head };
+    let access = Arc::new(Access::new(parts));
+    Ok(Records { access, audit: audit_of, keys, clock: clock_of, live: live_of })
 }
