@@ -88,7 +88,13 @@ pub(crate) async fn table(fixture: &Fixture) -> String {
             "once a second: sign the assertion".into(),
             REPEAT_SLOW,
             Box::new(|| {
-                let what = AssertionFor { session: &known.session, org: Some(org), request: None, now };
+                let what = AssertionFor {
+                    session: &known.session,
+                    org: Some(org),
+                    request: None,
+                    now,
+                    trusted_for: None,
+                };
                 drop(black_box(parts.assertions.sign(&what)));
             }),
         ),

@@ -6,6 +6,7 @@
 use super::Access;
 use super::end::{LiveGrants, end_grants};
 use super::entries;
+use super::freshness::{Followed, Follower};
 use super::transaction::{ActError, Done};
 use crate::audit::entry::Stage;
 use crate::domain::ids::ImpersonationId;
@@ -25,10 +26,14 @@ impl Access {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut told = false;
+        let mut follower = Follower::starting_at(self.started_at.clone());
         loop {
             tick.tick().await;
             self.view.expire(self.clock.now());
-            if let Err(error) = self.follow_changes().await {
+            // Among several gateways the renewal of the lease does it.
+            if self.cluster.is_none()
+                && let Err(error) = self.follow_alone(&mut follower).await
+            {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the change log can't be read");
             }
             match self.end_expired().await {
@@ -41,6 +46,18 @@ impl Access {
                 Err(_) => {}
             }
         }
+    }
+
+    /// Applies what an operator's command committed beside us.
+    async fn follow_alone(&self, follower: &mut Follower) -> Result<(), StoreError> {
+        let mut tx = self.db.read().await?;
+        let followed = follower.follow(&self.view, &mut tx).await?;
+        drop(tx);
+        match followed {
+            Followed::Applied(_) => self.followed(),
+            Followed::Diverged => *follower = Follower::starting_at(self.start_over(&self.db).await?),
+        }
+        Ok(())
     }
 
     /// Ends the impersonations whose time is over; how many.
@@ -76,7 +93,7 @@ impl Access {
                     ended += all.len();
                     changes.extend(change);
                 }
-                Ok(Done { value: ended, changes })
+                Ok(Done::changed(ended, changes))
             })
         })
         .await

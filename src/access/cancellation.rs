@@ -1,7 +1,7 @@
-//! The handle by which everything open under a session is cut (architecture §5.5).
+//! The handle by which everything open under a session is counted, and cut (architecture §5.5).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
@@ -18,6 +18,7 @@ pub struct Cancellation {
 struct Inner {
     cancelled: AtomicBool,
     notify: Arc<Notify>,
+    open: AtomicUsize,
 }
 
 impl Cancellation {
@@ -31,6 +32,12 @@ impl Cancellation {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.inner.cancelled.load(Ordering::SeqCst)
+    }
+
+    /// How many requests are open to the upstream under the session. Who adds to it takes the same away.
+    #[must_use]
+    pub fn open_requests(&self) -> &AtomicUsize {
+        &self.inner.open
     }
 
     /// How many hold this handle.

@@ -248,7 +248,7 @@ impl Access {
                     write_act(tx, &entry).await?;
                     changes.push(ChangeRecord { effect: Effect::Changed, subjects: vec![user.subject()] });
                 }
-                Ok(Done { value: Enabled { id: user }, changes })
+                Ok(Done::changed(Enabled { id: user }, changes))
             })
         })
         .await
@@ -300,7 +300,7 @@ async fn disable_now(tx: &mut Tx, target: &PlatformUser, entry: &Entry) -> Resul
         let row =
             tx.row("SELECT disabled_at FROM platform_user WHERE id = $1", &[id.as_str().into()]).await?;
         let disabled_at = row.and_then(|r| r.opt_int(0).ok().flatten()).unwrap_or_default();
-        return Ok(Done::unchanged(Ok(Disabled { id: id.clone(), disabled_at, ended: 0 })));
+        return Ok(Done::repeated(Ok(Disabled { id: id.clone(), disabled_at, ended: 0 })));
     };
     let disabled_at = row.int(0)?;
     write_act(tx, entry).await?;
@@ -317,5 +317,5 @@ async fn disable_now(tx: &mut Tx, target: &PlatformUser, entry: &Entry) -> Resul
     }
     let mut changes = vec![ChangeRecord { effect: Effect::Ended(Some(why)), subjects }];
     changes.extend(change);
-    Ok(Done { value: Ok(Disabled { id: id.clone(), disabled_at, ended: ended.len() }), changes })
+    Ok(Done::changed(Ok(Disabled { id: id.clone(), disabled_at, ended: ended.len() }), changes))
 }

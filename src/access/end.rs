@@ -48,6 +48,8 @@ pub(super) enum LiveGrants {
     One(ImpersonationId),
     /// All of an org.
     OfOrg(OrgId),
+    /// All there are.
+    All,
     /// All of a platform user.
     OfUser(PlatformUserId),
     /// All of a platform user whose time is over.
@@ -71,6 +73,7 @@ impl LiveGrants {
         match self {
             Self::One(id) => tx.rows(live_grants!("i.id = $1"), &[id.as_str().into()]).await,
             Self::OfOrg(id) => tx.rows(live_grants!("i.org_id = $1"), &[id.as_str().into()]).await,
+            Self::All => tx.rows(live_grants!("TRUE"), &[]).await,
             Self::OfUser(id) => tx.rows(live_grants!("i.platform_user_id = $1"), &[id.as_str().into()]).await,
             Self::ExpiredOfUser(id) => {
                 tx.rows(
@@ -227,14 +230,16 @@ impl Access {
             let again = again.clone();
             Box::pin(async move {
                 if let Some(again) = again {
+                    let lock = "SELECT id FROM impersonation WHERE id = $1 {for_update}";
+                    tx.row(lock, &[id.as_str().into()]).await?;
                     again.judge(tx).await?;
                 }
                 let (ended, change) = end_grants(tx, &LiveGrants::One(id.clone()), why, &template).await?;
                 if let Some(ended) = ended.into_iter().next() {
-                    return Ok(Done { value: ended, changes: change.into_iter().collect() });
+                    return Ok(Done::changed(ended, change.into_iter().collect()));
                 }
                 let before = ended_before(tx, &id, owned, &owner).await?;
-                before.map(Done::unchanged).ok_or(ActError::NotFound("impersonation"))
+                before.map(Done::repeated).ok_or(ActError::NotFound("impersonation"))
             })
         })
         .await
@@ -277,7 +282,7 @@ impl Access {
                 let (ended, change) = end_grants(tx, &LiveGrants::OfUser(user), why, &template).await?;
                 let mut changes = vec![ChangeRecord { effect: Effect::Ended(Some(why)), subjects: vec![session] }];
                 changes.extend(change);
-                Ok(Done { value: EndedAll { impersonations: ended.len() }, changes })
+                Ok(Done::changed(EndedAll { impersonations: ended.len() }, changes))
             })
         })
         .await

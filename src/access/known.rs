@@ -35,6 +35,9 @@ pub enum CredentialError {
     /// Not one of ours: `401 INVALID_TOKEN`.
     #[error("the token is not valid")]
     Invalid,
+    /// This gateway can't tell whether it still counts: `503 VIEW_STALE`.
+    #[error("what is known of the session may be out of date")]
+    Stale,
     /// The records can't be read: `503 STORE_UNAVAILABLE`.
     #[error("the records can't be read")]
     Unavailable,

@@ -142,7 +142,7 @@ impl Access {
                 entry.stage = Stage::Refused;
                 denied(&mut entry, &denial);
                 write_act(tx, &entry).await?;
-                Ok(Done { value: Err(ActError::Refused(Box::new(denial))), changes })
+                Ok(Done::changed(Err(ActError::Refused(Box::new(denial))), changes))
             }
             Decision::Permit(permit) => {
                 let grant = self.insert_grant(tx, user, asked, lowest_free(&taken), now).await?;
@@ -151,7 +151,7 @@ impl Access {
                 entry.impersonation_id = Some(grant.id.clone());
                 entry.status = Some(201);
                 write_act(tx, &entry).await?;
-                Ok(Done { value: Ok(grant), changes })
+                Ok(Done::changed(Ok(grant), changes))
             }
         }
     }

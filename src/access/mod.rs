@@ -14,6 +14,7 @@ mod directory;
 mod disable;
 mod end;
 mod entries;
+mod freshness;
 
 mod known;
 mod mint;
@@ -32,6 +33,7 @@ pub use directory::{ImpersonationRecord, OrgSearch, Paged, PlatformUserRecord};
 pub use disable::{ADMIN_ROLE, Cause, DisableRequest, Disabled, Enabled};
 pub use end::{Ended, EndedAll};
 pub use entries::entry;
+pub use freshness::{Cluster, Following, Gateway, Lease};
 pub use known::{Authenticated, CredentialError, Known};
 pub use mint::{MintRequest, Minted};
 pub use provision::{Issued, NewOrg, NewPerson};

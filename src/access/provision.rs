@@ -99,7 +99,7 @@ impl Access {
                 entry.logs = Logs::Both;
                 write_act(tx, &entry).await?;
                 let change = ChangeRecord { effect: Effect::Changed, subjects: vec![id.subject()] };
-                Ok(Done { value: id, changes: vec![change] })
+                Ok(Done::changed(id, vec![change]))
             })
         })
         .await
@@ -218,7 +218,7 @@ impl Access {
                     }
                 };
                 let changes = add_member(tx, &org, id.as_str(), role, time).await?;
-                Ok(Done { value: id, changes })
+                Ok(Done::changed(id, changes))
             })
         })
         .await
@@ -250,7 +250,7 @@ impl Access {
                 )
                 .await?;
                 let changes = add_member(tx, &org, id.as_str(), role, time).await?;
-                Ok(Done { value: id, changes })
+                Ok(Done::changed(id, changes))
             })
         })
         .await

@@ -1,24 +1,23 @@
 //! The front door: credentials in, sessions with their facts out.
 
 use super::credentials::{self, Credentials, Proof};
+use super::freshness::Freshness;
 use super::mint::MintLimiter;
 use super::records;
 use super::view::View;
-use super::{Authenticated, CredentialError, Known};
+use super::{Authenticated, Cluster, CredentialError, Known, Lease};
 use crate::audit::AuditWriter;
 use crate::domain::ids::{OrgId, Subject};
-use crate::domain::{Clock, Millis, Org};
+use crate::domain::{Clock, Millis, Org, boot_time};
 use crate::identity::{ApiToken, Tokens};
 use crate::policy::PolicyEngine;
-use crate::store::{ChangeRecord, Db, Live, StoreError, change, live::Stamped};
+use crate::store::change::{self, Position};
+use crate::store::{ChangeRecord, Db, Live, StoreError, live::Stamped};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// How often facts are read again when changes overtake them, before giving up.
 const READ_ATTEMPTS: usize = 8;
-
-/// Changes of others that are applied at a time.
-const FOLLOWED: usize = 1_000;
 
 /// What is configured.
 #[derive(Debug, Clone)]
@@ -45,14 +44,18 @@ pub struct AccessParts {
     pub clock: Arc<dyn Clock>,
     /// Settings.
     pub settings: AccessSettings,
-    /// Head of the change log at the start: nothing older is cached.
-    pub head: u64,
+    /// Where the change log stood at the start: nothing older is cached.
+    pub started_at: Position,
+    /// How long this gateway's view may be trusted.
+    pub lease: Lease,
+    /// Who this gateway is, where several share the records.
+    pub cluster: Option<Cluster>,
 }
 
 /// See the module.
 pub struct Access {
     pub(super) db: Db,
-    live: Arc<dyn Live>,
+    pub(super) live: Arc<dyn Live>,
     pub(super) policy: Arc<PolicyEngine>,
     pub(super) tokens: Tokens,
     pub(super) audit: AuditWriter,
@@ -60,27 +63,52 @@ pub struct Access {
     pub(super) settings: AccessSettings,
     pub(super) limiter: MintLimiter,
     pub(super) view: View,
+    pub(super) lease: Lease,
+    pub(super) cluster: Option<Cluster>,
+    /// Where the change log stood when nothing was cached yet.
+    pub(super) started_at: Position,
     credentials: Credentials,
-    followed_at: AtomicI64,
+    pub(super) followed_at: AtomicI64,
 }
 
 impl Access {
     /// Puts it together.
     #[must_use]
     pub fn new(parts: AccessParts) -> Self {
-        let AccessParts { db, live, policy, tokens, audit, clock, settings, head } = parts;
+        let AccessParts { db, live, policy, tokens, audit, clock, settings, started_at, lease, cluster } =
+            parts;
         let limiter = MintLimiter::new(settings.mint_per_minute);
-        let (view, credentials) = (View::starting_at(head), Credentials::default());
+        let (view, credentials) = (View::starting_at(started_at.n), Credentials::default());
         let followed_at = AtomicI64::new(clock.now());
-        Self { db, live, policy, tokens, audit, clock, settings, limiter, view, credentials, followed_at }
+        Self {
+            db,
+            live,
+            policy,
+            tokens,
+            audit,
+            clock,
+            settings,
+            limiter,
+            view,
+            lease,
+            cluster,
+            started_at,
+            credentials,
+            followed_at,
+        }
     }
 
     /// Who a credential proves, when that is known already: no I/O, no waiting. Any bytes may be asked for;
     /// only those that were proved once are known.
     #[must_use]
     pub fn recall(&self, credential: &[u8]) -> Option<Authenticated> {
+        // Before the facts: what is read afterwards is at least as new.
+        let freshness = self.lease.now();
         let proof = self.credentials.get(&credentials::hash(credential))?;
         let known = self.view.session(&proof.session)?;
+        if !freshness.admits(&known.session.principal) {
+            return None;
+        }
         Some(Authenticated { known, token_expires_at: proof.token_expires_at })
     }
 
@@ -94,7 +122,7 @@ impl Access {
             Some(proof) => proof,
             None => self.prove(credential).await?,
         };
-        let known = self.known(&proof.session).await?.ok_or(CredentialError::Invalid)?;
+        let known = self.fresh(&proof.session).await?;
         let token_expires_at = proof.token_expires_at;
         self.credentials.keep(hash, proof);
         Ok(Authenticated { known, token_expires_at })
@@ -114,6 +142,26 @@ impl Access {
         // An impersonation's expiry is one of its facts: policy tells expired from revoked.
         let token_expires_at = if proved.impersonation { Millis::MAX } else { proved.expires_at };
         Ok(Proof { session: proved.session, token_expires_at })
+    }
+
+    /// A session with facts that may be trusted; waits a little for a renewal of the lease that is late.
+    async fn fresh(&self, key: &Subject) -> Result<Arc<Known>, CredentialError> {
+        for _ in 0..2 {
+            let freshness = self.lease.now();
+            let known = self.known(key).await?.ok_or(CredentialError::Invalid)?;
+            if freshness.admits(&known.session.principal) {
+                return Ok(known);
+            }
+            self.lease.renewal().await;
+        }
+        Err(CredentialError::Stale)
+    }
+
+    /// Whether a request that was let in on these facts may still go out: asked before the first byte of every
+    /// upstream try, since it may have waited in between.
+    #[must_use]
+    pub fn may_still_go(&self, known: &Known) -> bool {
+        self.lease.now().admits(&known.session.principal)
     }
 
     /// A session by its key, from memory, the live store or the records, in this order.
@@ -194,24 +242,22 @@ impl Access {
         }
     }
 
-    /// Applies what others have committed: an operator's command beside this gateway.
-    pub(super) async fn follow_changes(&self) -> Result<(), StoreError> {
-        let mut tx = self.db.read().await?;
-        let changes = change::since(&mut tx, self.view.applied(), FOLLOWED).await?;
-        drop(tx);
-        for change in changes {
-            self.view.apply(change.n, &change.record);
-        }
-        self.live.reached(self.view.applied());
-        self.followed_at.store(self.clock.now(), Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// How long ago the change log was last read for what others committed, in milliseconds. What this
-    /// gateway commits itself is in force at once.
+    /// How long ago it was seen that nothing had changed that isn't in force here, in milliseconds.
     #[must_use]
     pub fn view_age(&self) -> Millis {
         (self.clock.now() - self.followed_at.load(Ordering::Relaxed)).max(0)
+    }
+
+    /// For how long, in milliseconds, this gateway's view may be trusted from now on; `None`: no lease is needed.
+    #[must_use]
+    pub fn trusted_for(&self) -> Option<Millis> {
+        self.lease.is_needed().then(|| self.lease.good_until().saturating_sub(boot_time()))
+    }
+
+    /// Whether requests of every kind are let in: false while the lease has lapsed.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.lease.now() == Freshness::Fresh
     }
 
     /// Every change up to this one is in force here.

@@ -73,7 +73,8 @@ impl Access {
                         ended = all.len();
                         changes.extend(change);
                     }
-                    Ok(Done { value: SupportAccess { allow, ended }, changes })
+                    let set = SupportAccess { allow, ended };
+                    Ok(if changes.is_empty() { Done::repeated(set) } else { Done::changed(set, changes) })
                 })
             })
         };

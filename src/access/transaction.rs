@@ -5,7 +5,7 @@ use super::Access;
 use crate::domain::RevokeReason;
 use crate::domain::ids::Subject;
 use crate::policy::Denial;
-use crate::store::{ChangeRecord, StoreError, Tx, change};
+use crate::store::{ChangeRecord, Effect, StoreError, Tx, change};
 use std::future::Future;
 use std::pin::Pin;
 
@@ -47,12 +47,24 @@ pub enum ActError {
 pub(super) struct Done<T> {
     pub(super) value: T,
     pub(super) changes: Vec<ChangeRecord>,
+    /// What was asked for had been done before: perhaps by a call that got no answer, so that this one waits
+    /// until all that is committed by now is in force on every gateway.
+    repeated: bool,
 }
 
 impl<T> Done<T> {
+    pub(super) fn changed(value: T, changes: Vec<ChangeRecord>) -> Self {
+        Self { value, changes, repeated: false }
+    }
+
     /// Nothing that anybody caches changed.
     pub(super) fn unchanged(value: T) -> Self {
-        Self { value, changes: Vec::new() }
+        Self::changed(value, Vec::new())
+    }
+
+    /// It had been done before.
+    pub(super) fn repeated(value: T) -> Self {
+        Self { repeated: true, ..Self::unchanged(value) }
     }
 }
 
@@ -90,13 +102,21 @@ impl Access {
         work: &(impl for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync),
     ) -> Result<T, ActError> {
         let mut tx = self.db.write().await?;
-        let Done { value, changes } = work(&mut tx).await?;
+        let Done { value, changes, repeated } = work(&mut tx).await?;
+        let before =
+            if repeated && self.lease.is_needed() { Some(change::head(&mut tx).await?) } else { None };
         let mut numbered = Vec::with_capacity(changes.len());
         for record in changes {
             numbered.push((change::append(&mut tx, &record).await?, record));
         }
         tx.commit().await?;
         self.publish(&numbered).await;
+        // That a time is over, every gateway sees by itself.
+        let told =
+            numbered.iter().rev().find(|(_, r)| r.effect != Effect::Ended(Some(RevokeReason::Expired)));
+        if let Some(n) = told.map(|(n, _)| *n).or(before) {
+            self.in_force_everywhere(n).await;
+        }
         Ok(value)
     }
 

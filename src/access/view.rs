@@ -5,7 +5,7 @@
 //! Pure memory: no I/O, no waiting. [`super::Access`] fills it and applies changes to it.
 
 use super::{Cancellation, Known};
-use crate::domain::ids::{ImpersonationId, OrgId, Subject};
+use crate::domain::ids::{ImpersonationId, OrgId, PlatformUserId, Subject};
 use crate::domain::{Millis, Org, RevokeReason, Session};
 use crate::identity::AssertionSlot;
 use crate::policy::PreparedSlot;
@@ -54,14 +54,56 @@ struct Entry {
     subjects: Vec<Subject>,
 }
 
+/// Whose sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The vendor's staff, inside an org or not.
+    Staff,
+    /// All.
+    Everybody,
+}
+
 /// Facts that were overtaken by a change while they were read: read them again.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Overtaken;
 
 impl View {
-    /// Knows nothing, so that all changes up to `head` are applied already.
+    /// Knows nothing, so that all changes up to `head` are applied already. What others knew before that isn't
+    /// taken: which of it has changed since, nobody here remembers.
     pub(super) fn starting_at(head: u64) -> Self {
-        Self { inner: RwLock::new(Inner { applied: head, ..Inner::default() }) }
+        Self { inner: RwLock::new(Inner { applied: head, floor: head, ..Inner::default() }) }
+    }
+
+    /// Forgets everything, to go on at `head` of another log.
+    pub(super) fn start_over(&self, head: u64) {
+        let mut inner = self.inner.write();
+        for entry in inner.sessions.values() {
+            entry.handle.cancel();
+        }
+        let unrecorded = std::mem::take(&mut inner.unrecorded);
+        *inner = Inner { applied: head, floor: head, unrecorded, ..Inner::default() };
+    }
+
+    /// Cuts what is open under sessions, which are read again when they are met next; how many they were.
+    pub(super) fn cut(&self, whose: Whose) -> usize {
+        let of = |entry: &Entry| whose == Whose::Everybody || entry.subjects.iter().any(is_staff);
+        let none = self.inner.read().sessions.values().all(|entry| !of(entry));
+        if none {
+            return 0;
+        }
+        let mut inner = self.inner.write();
+        let keys: Vec<Subject> =
+            inner.sessions.iter().filter(|(_, entry)| of(entry)).map(|(key, _)| key.clone()).collect();
+        for entry in keys.iter().filter_map(|key| inner.remove(key)).collect::<Vec<_>>() {
+            entry.handle.cancel();
+        }
+        keys.len()
+    }
+
+    /// Whether change `n` is in force here.
+    pub(super) fn has_applied(&self, n: u64) -> bool {
+        let inner = self.inner.read();
+        n <= inner.applied || inner.ahead.contains(&n)
     }
 
     pub(super) fn session(&self, key: &Subject) -> Option<Arc<Known>> {
@@ -188,6 +230,10 @@ impl View {
 
 fn is_impersonation(key: &Subject) -> bool {
     key.as_str().starts_with(ImpersonationId::PREFIX)
+}
+
+fn is_staff(subject: &Subject) -> bool {
+    subject.as_str().starts_with(PlatformUserId::PREFIX)
 }
 
 fn is_org(subject: &Subject) -> bool {

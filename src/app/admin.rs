@@ -13,6 +13,10 @@ use axum::routing::get;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long /readyz waits for the rows of the other gateways.
+const GATEWAYS: Duration = Duration::from_millis(500);
 
 /// What operators ask about.
 #[derive(Clone)]
@@ -39,7 +43,12 @@ async fn ready(State(state): State<AdminState>) -> Response {
     let draining = state.draining.load(Ordering::Relaxed);
     let audit = state.audit.stats();
     let rejected = state.policy.rejected();
-    let ready = !draining && !audit.latched;
+    let fresh = state.access.is_fresh();
+    let gateways = match tokio::time::timeout(GATEWAYS, state.access.gateways()).await {
+        Ok(Ok(all)) => Some(all),
+        Ok(Err(_)) | Err(_) => None,
+    };
+    let ready = !draining && !audit.latched && fresh;
     let body = json!({
         "ready": ready,
         "draining": draining,
@@ -48,6 +57,15 @@ async fn ready(State(state): State<AdminState>) -> Response {
         "policy_rejected": rejected.map(|report| report.faults.clone()),
         "applied_change": state.access.applied_change(),
         "view_age_ms": state.access.view_age(),
+        // False: what needs a fresh view is refused (VIEW_STALE).
+        "view_fresh": fresh,
+        // How far each gateway that shares the records is; empty for one alone, null when they can't be asked.
+        "gateways": gateways.map(|all| all.iter().map(|g| json!({
+            "boot": g.boot,
+            "name": g.name,
+            "policy_hash": g.policy_hash,
+            "applied_change": g.applied,
+        })).collect::<Vec<_>>()),
         // Customers' own requests go on while the log can't be written, so that alone sends nobody away.
         "audit": {
             "failing": state.audit.failing(),
@@ -71,7 +89,7 @@ async fn metrics(State(state): State<AdminState>) -> Response {
     }
     state.metrics.audit_queue(state.audit.stats().queued);
     let age = u64::try_from(state.access.view_age()).unwrap_or_default();
-    state.metrics.view_age(std::time::Duration::from_millis(age));
+    state.metrics.view_age(Duration::from_millis(age));
     state.metrics.policy_hash(state.policy.snapshot().hash());
     ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], state.metrics.render()).into_response()
 }

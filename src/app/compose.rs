@@ -2,7 +2,7 @@
 
 use super::error::StartError;
 use super::live;
-use crate::access::{Access, AccessParts, AccessSettings};
+use crate::access::{Access, AccessParts, AccessSettings, Lease};
 use crate::audit::AuditWriter;
 use crate::config::{AccessLogTo, Config};
 use crate::domain::{Clock, Millis, ShiftedClock};
@@ -128,10 +128,19 @@ async fn records(
         impersonation_ttl: Millis::try_from(config.impersonation.ttl.as_millis()).unwrap_or(Millis::MAX),
         mint_per_minute: config.impersonation.mint_per_minute,
     };
-    let head = change::head(&mut db.read().await?).await?;
-    let live = live::open(&config.live, &sealer, head, metrics.live()).await?;
-    let (audit_of, live_of, clock_of) = (audit.clone(), live.clone(), clock.clone());
-    let parts = AccessParts { db, live, policy, tokens, audit, clock, settings, head };
-    let access = Arc::new(Access::new(parts));
-    Ok(Records { access, audit: audit_of, keys, clock: clock_of, live: live_of })
+    let started_at = change::position(&mut db.read().await?).await?;
+    let live = live::open(&config.live, &sealer, started_at.n, metrics.live()).await?;
+    let parts = AccessParts {
+        db,
+        live: live.clone(),
+        policy,
+        tokens,
+        audit: audit.clone(),
+        clock: clock.clone(),
+        settings,
+        started_at,
+        lease: Lease::not_needed(),
+        cluster: None,
+    };
+    Ok(Records { access: Arc::new(Access::new(parts)), audit, keys, clock, live })
 }

@@ -4,6 +4,7 @@ use super::admin::{self, AdminState};
 use super::compose::Composition;
 use super::error::StartError;
 use super::{reload, settings};
+use crate::access::Following;
 use crate::control::{ControlState, router};
 use crate::gateway::{Gate, Parts, Running as Gateway, serve};
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ pub struct Running {
     gateway: Gateway,
     draining: Arc<AtomicBool>,
     background: CancellationToken,
+    following: Option<Following>,
     _watcher: Option<crate::policy::Watcher>,
 }
 
@@ -58,6 +60,8 @@ pub async fn start(parts: Composition, share_ports: bool) -> Result<Running, Sta
     let gateway = serve(settings::listen(server, share_ports), &gate)?;
 
     let watcher = watch(&parts, &background)?;
+    let following =
+        parts.access.follow().map_err(|e| StartError::Gate(format!("the lease can't be kept: {e}")))?;
     let expiry = parts.access.clone().watch();
     let ended = background.clone();
     tokio::spawn(async move {
@@ -80,7 +84,7 @@ pub async fn start(parts: Composition, share_ports: bool) -> Result<Running, Sta
         }
     });
     let address = gateway.addresses().first().copied().unwrap_or(server.listen);
-    Ok(Running { address, admin, parts, gateway, draining, background, _watcher: watcher })
+    Ok(Running { address, admin, parts, gateway, draining, background, following, _watcher: watcher })
 }
 
 fn watch(
@@ -122,6 +126,9 @@ impl Running {
         self.gateway.shutdown().await;
         self.background.cancel();
         self.parts.audit.drain().await;
+        if let Some(following) = self.following {
+            following.leave().await;
+        }
         self.parts.access_log.close();
     }
 }

@@ -35,6 +35,8 @@ pub(super) fn gate(config: &Config) -> GateSettings {
             header_count: config.limits.header_count,
             body_bytes: config.limits.body_bytes,
             control_body_bytes: config.limits.control_body_bytes,
+            open_requests: config.limits.open_requests,
+            open_requests_per_session: config.limits.open_requests_per_session,
         },
         timeouts: Timeouts {
             connect: upstream.connect_timeout,

@@ -4,8 +4,8 @@ use super::document::{Complaint, Document, Setting};
 use super::live_url::LiveUrl;
 use super::net::{Network, Origin, Scheme, host, token_header};
 use super::settings::{
-    AccessLogTo, Config, Credentials, Data, Impersonation, Limits, Live, Log, Policy, Server, Tls, Upstream,
-    UpstreamHost,
+    AccessLogTo, Config, Credentials, Data, Impersonation, Limits, Live, Log, Policy, Server, Session, Tls,
+    Upstream, UpstreamHost,
 };
 use crate::domain::Format;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -27,6 +27,7 @@ pub(super) struct RawConfig {
     pub(super) live: RawLive,
     pub(super) policy: RawPolicy,
     impersonation: RawImpersonation,
+    session: RawSession,
     pub(super) credentials: RawCredentials,
     pub(super) log: RawLog,
 }
@@ -52,6 +53,9 @@ struct RawLimits {
     /// 0: no limit.
     body_bytes: Setting<u64>,
     control_body_bytes: Setting<usize>,
+    /// 0: no cap, in both.
+    open_requests: Setting<usize>,
+    open_requests_per_session: Setting<usize>,
 }
 
 pub(super) struct RawUpstream {
@@ -92,6 +96,11 @@ struct RawImpersonation {
     mint_per_minute: Setting<u32>,
 }
 
+struct RawSession {
+    /// 0: strict.
+    max_staleness_ms: Setting<u64>,
+}
+
 pub(super) struct RawCredentials {
     pub(super) token_headers: Vec<Setting<String>>,
     pub(super) websocket_origins: Vec<Setting<Origin>>,
@@ -114,6 +123,7 @@ impl RawConfig {
             live: live(document),
             policy: policy(document),
             impersonation: impersonation(document),
+            session: session(document),
             credentials: credentials(document),
             log: log(document),
         }
@@ -146,6 +156,8 @@ impl RawConfig {
                 header_count: self.limits.header_count.value,
                 body_bytes: Some(self.limits.body_bytes.value).filter(|bytes| *bytes > 0),
                 control_body_bytes: self.limits.control_body_bytes.value,
+                open_requests: NonZeroUsize::new(self.limits.open_requests.value),
+                open_requests_per_session: NonZeroUsize::new(self.limits.open_requests_per_session.value),
             },
             upstream: Upstream {
                 url: self.upstream.url.value,
@@ -174,6 +186,7 @@ impl RawConfig {
                 ttl: Duration::from_secs(self.impersonation.ttl_seconds.value),
                 mint_per_minute: self.impersonation.mint_per_minute.value,
             },
+            session: Session { max_staleness: Duration::from_millis(self.session.max_staleness_ms.value) },
             credentials: Credentials {
                 token_headers: values(self.credentials.token_headers),
                 websocket_origins: values(self.credentials.websocket_origins),
@@ -245,6 +258,8 @@ fn limits(document: &mut Document<'_>) -> RawLimits {
         header_count: s.whole("header_count", 100, 8..=1000),
         body_bytes: s.whole("body_bytes", 0, 0..=TIB),
         control_body_bytes: s.whole("control_body_bytes", 64 * 1024, 1024..=16 * 1024 * 1024),
+        open_requests: s.whole("open_requests", 10_000, 0..=10_000_000),
+        open_requests_per_session: s.whole("open_requests_per_session", 256, 0..=10_000_000),
     }
 }
 
@@ -297,6 +312,11 @@ fn impersonation(document: &mut Document<'_>) -> RawImpersonation {
         ttl_seconds: s.whole("ttl_seconds", 1800, 1..=28_800),
         mint_per_minute: s.whole("mint_per_minute", 60, 1..=100_000),
     }
+}
+
+fn session(document: &mut Document<'_>) -> RawSession {
+    let mut s = document.section("session");
+    RawSession { max_staleness_ms: s.whole("max_staleness_ms", 0, 0..=60_000) }
 }
 
 fn credentials(document: &mut Document<'_>) -> RawCredentials {

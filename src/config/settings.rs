@@ -25,6 +25,8 @@ pub struct Config {
     pub policy: Policy,
     /// `[impersonation]`
     pub impersonation: Impersonation,
+    /// `[session]`
+    pub session: Session,
     /// `[credentials]`
     pub credentials: Credentials,
     /// `[log]`
@@ -74,6 +76,10 @@ pub struct Limits {
     pub body_bytes: Option<u64>,
     /// Bytes of a body to the gateway's own routes; above: 413.
     pub control_body_bytes: usize,
+    /// Requests open to the upstream at once, in all; above: 503. `None`: no cap.
+    pub open_requests: Option<NonZeroUsize>,
+    /// The same under one session; above: 429.
+    pub open_requests_per_session: Option<NonZeroUsize>,
 }
 
 /// The customer API behind the gateway.
@@ -151,6 +157,14 @@ pub struct Impersonation {
     pub ttl: Duration,
     /// Mints a minute, for each platform user.
     pub mint_per_minute: u32,
+}
+
+/// Live sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Among several gateways: how old the view of customers' own sessions may be when this gateway can't renew
+    /// its lease. Staff's is never older than the lease, a second.
+    pub max_staleness: Duration,
 }
 
 /// How credentials come in.

@@ -44,6 +44,8 @@ fn what_is_set_is_what_holds() {
         tls = { cert = \"c.pem\", key = \"k.pem\" }
         [limits]
         body_bytes = 1_000
+        open_requests = 0
+        open_requests_per_session = 3
         [upstream]
         url = \"https://upstream.internal\"
         host = \"upstream.internal\"
@@ -55,6 +57,8 @@ fn what_is_set_is_what_holds() {
     assert_eq!(config.server.tls.unwrap().key, dir.path().join("k.pem"));
     assert_eq!(config.server.workers.unwrap().get(), 2);
     assert_eq!(config.limits.body_bytes, Some(1000));
+    assert_eq!(config.limits.open_requests, None);
+    assert_eq!(config.limits.open_requests_per_session.unwrap().get(), 3);
     assert_eq!(config.upstream.url.to_string(), "https://upstream.internal");
     assert_eq!(config.log.access, super::AccessLogTo::File(dir.path().join("access.log")));
     assert!(config.server.trusted_proxies[0].contains("10.9.9.9".parse().unwrap()));
@@ -88,6 +92,7 @@ fn one_fault_each() {
         ("[server]\nworkers = 1.5", "this is a number with a fraction, wanted is a whole number"),
         ("[server]\nworkers = -1", "not between 0 and 1024"),
         ("[server]\nworkers = 99999999999999999999999", "not between 0 and 1024"),
+        ("[limits]\nopen_requests_per_session = -1", "not between 0 and 10000000"),
         ("[policy]\nwatch = \"yes\"", "this is a text, wanted is true or false"),
         ("[server]\nhosts = \"a\"", "this is a text, wanted is a list of texts"),
         ("[server]\nhosts = [\"a\", \"http://b\"]", "not a host name or address"),

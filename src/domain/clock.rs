@@ -37,6 +37,14 @@ impl Clock for ShiftedClock {
     }
 }
 
+/// Milliseconds since the machine was started, suspensions included (CLOCK_BOOTTIME). What leases are measured
+/// with: nobody sets it, and unlike CLOCK_MONOTONIC it goes on while the machine sleeps.
+#[must_use]
+pub fn boot_time() -> Millis {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    time.tv_sec.saturating_mul(1000).saturating_add(time.tv_nsec / 1_000_000)
+}
+
 /// `ms` as RFC 3339 in UTC with milliseconds, for example `2026-11-21T13:02:37.041Z`.
 #[must_use]
 pub fn rfc3339(ms: Millis) -> String {

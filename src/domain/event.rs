@@ -98,5 +98,7 @@ names! {
         CredentialsChanged = "credentials_changed",
         /// The org was suspended or deleted.
         OrgClosed = "org_closed",
+        /// The records were put back to an earlier state: whether it had been revoked since is unknown.
+        RecordsRestored = "records_restored",
     }
 }

@@ -12,7 +12,7 @@ pub mod problem;
 mod secret;
 mod text;
 
-pub use clock::{Clock, Millis, ShiftedClock, SystemClock, parse_rfc3339, rfc3339};
+pub use clock::{Clock, Millis, ShiftedClock, SystemClock, boot_time, parse_rfc3339, rfc3339};
 pub use event::{Event, RevokeReason};
 pub use facts::{
     Bot, Impersonation, Membership, Org, OrgRole, OrgStatus, OrgUser, PlatformUser, Principal, Session,

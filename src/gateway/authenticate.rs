@@ -89,6 +89,7 @@ pub async fn authenticate(access: &Access, presented: &Presented) -> Result<Opti
     let Some(token) = presented.token() else { return Ok(None) };
     access.authenticate(token?).await.map(Some).map_err(|e| match e {
         CredentialError::Invalid => Refusal::invalid_token(),
+        CredentialError::Stale => Refusal::view_stale(),
         CredentialError::Unavailable => Refusal::store_unavailable(),
     })
 }

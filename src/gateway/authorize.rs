@@ -125,8 +125,8 @@ pub fn authorize(
             })
         }
         Decision::Permit(permit) => match (undeclared, session.and_then(|s| floor(s, asking))) {
-            (_, Some(over)) => Err(under(over, &permit)),
-            (Some(undeclared), None) => Err(under(undeclared, &permit)),
+            (_, Some(over)) => Err(over.despite(&permit)),
+            (Some(undeclared), None) => Err(undeclared.despite(&permit)),
             (None, None) => Ok(permit),
         },
     };
@@ -174,15 +174,6 @@ fn decide(
 fn floor(session: &Session, asking: &Asking<'_>) -> Option<Refusal> {
     let reason = over(session, asking.now);
     (asking.over || reason.is_some()).then(|| Refusal::over(session, reason))
-}
-
-/// A refusal by code of what policies would have permitted.
-fn under(refusal: Refusal, permit: &Permit) -> Refusal {
-    Refusal {
-        duty: permit.duty(),
-        policies: Some((permit.policies().clone(), permit.policy_hash().clone())),
-        ..refusal
-    }
 }
 
 /// Whether an upstream that decodes the path's escapes before it routes comes to the same action.

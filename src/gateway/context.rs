@@ -5,6 +5,7 @@ use super::admit::Admitted;
 use super::cut::Slot;
 use super::forward::Passport;
 use super::gate::Shared;
+use super::open::Open;
 use super::refusal::{Code, DecidedBy, Refusal};
 use crate::access::{Known, RequestInfo};
 use crate::audit::OpenIntent;
@@ -55,6 +56,8 @@ pub struct Context {
     pub(super) decided_by: Option<DecidedBy>,
     /// What must be written down of a permitted request.
     pub(super) duty: Duty,
+    /// Its place among what is open to the upstream; free again when the context goes, on every path.
+    pub(super) open: Option<Open>,
     /// Without it nothing is forwarded; `forward` takes it.
     pub(super) permit: Option<Permit>,
     /// Made from the permit.
@@ -125,6 +128,7 @@ impl Context {
             action: None,
             decided_by: None,
             duty: Duty::None,
+            open: None,
             permit: None,
             passport: None,
             intent: None,

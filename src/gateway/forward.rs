@@ -91,6 +91,7 @@ pub(super) fn dress(
             org: passport.org_id.as_ref(),
             request: ctx.is_impersonated().then_some(bound),
             now,
+            trusted_for: ctx.shared.access.trusted_for(),
         };
         let assertion = assertions
             .sign_once(&what, &known.assertion)

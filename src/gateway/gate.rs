@@ -6,7 +6,9 @@ use super::context::{Context, End};
 use super::cut::take_slot;
 use super::failure::{from_error, is_timeout, over_by_now, stop};
 use super::forward::{dress, forward};
+use super::open::OpenRequests;
 use super::problem;
+use super::refusal::Refusal;
 use super::relay::relay;
 use super::settings::{GateSettings, HostHeader, Limits, Timeouts};
 use super::steps::Way;
@@ -61,6 +63,7 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) admission: Admission,
     pub(super) bridge: Bridge,
+    pub(super) open: OpenRequests,
     upstream: Arc<Upstream>,
     host_header: HostHeader,
     own_cookies: Vec<String>,
@@ -87,6 +90,7 @@ impl Gate {
                 policy: parts.policy,
                 audit: parts.audit,
                 assertions: parts.assertions,
+                open: OpenRequests::new(parts.metrics.open_requests().clone(), &settings.limits),
                 metrics: parts.metrics,
                 access_log: parts.access_log,
                 clock: parts.clock,
@@ -166,6 +170,9 @@ impl ProxyHttp for Gate {
         // The second check, before the first byte of every try.
         if ctx.slot.is_cancelled() {
             return Err(stop(ctx, over_by_now(ctx)));
+        }
+        if ctx.known.as_ref().is_some_and(|known| !self.shared.access.may_still_go(known)) {
+            return Err(stop(ctx, Refusal::view_stale()));
         }
         let Some(passport) = ctx.passport.take() else {
             return Error::e_explain(ErrorType::InternalError, "no permit, nothing is forwarded");

@@ -25,6 +25,7 @@ pub mod host;
 pub mod hygiene;
 pub mod listen;
 mod malformed;
+mod open;
 mod outcome;
 pub mod path;
 mod problem;

@@ -1,7 +1,7 @@
 //! An answer that is not the upstream's: which code, which status, and what the caller can do next.
 
 use crate::domain::{Millis, Principal, RevokeReason, Session};
-use crate::policy::{Denial, Duty};
+use crate::policy::{Denial, Duty, Permit};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -132,6 +132,19 @@ impl Refusal {
         }
     }
 
+    /// `503 VIEW_STALE`: whether the session still counts can't be told now.
+    #[must_use]
+    pub fn view_stale() -> Self {
+        Self {
+            retry_after: Some(1),
+            ..Self::own(
+                503,
+                "VIEW_STALE",
+                "this gateway can't tell now whether the session was revoked, so nothing was forwarded; try again",
+            )
+        }
+    }
+
     /// A grant, sign-in or API token that is over (`reason`: why, where it is known).
     #[must_use]
     pub fn over(session: &Session, reason: Option<RevokeReason>) -> Self {
@@ -158,6 +171,13 @@ impl Refusal {
             }
         };
         Self { credential_given: true, revoke_reason: reason, ..Self::own(401, code, detail) }
+    }
+
+    /// The same, of what the policies have permitted: recorded with their names and by their duty.
+    #[must_use]
+    pub fn despite(self, permit: &Permit) -> Self {
+        let policies = Some((permit.policies().clone(), permit.policy_hash().clone()));
+        Self { duty: permit.duty(), policies, ..self }
     }
 
     /// What the policies answered. `session`: whose facts say why a grant ended.

@@ -1,6 +1,7 @@
 //! What the gateway is told: plain, checked values. Where they come from (files, flags) is not its business.
 
 use crate::config::Network;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// Settings of the data plane.
@@ -118,11 +119,22 @@ pub struct Limits {
     pub body_bytes: Option<u64>,
     /// Bytes of a body to the gateway's own API.
     pub control_body_bytes: usize,
+    /// Requests open to the upstream at once, in all; `None`: no cap.
+    pub open_requests: Option<NonZeroUsize>,
+    /// The same under one session.
+    pub open_requests_per_session: Option<NonZeroUsize>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { header_bytes: 32 * 1024, header_count: 128, body_bytes: None, control_body_bytes: 64 * 1024 }
+        Self {
+            header_bytes: 32 * 1024,
+            header_count: 128,
+            body_bytes: None,
+            control_body_bytes: 64 * 1024,
+            open_requests: NonZeroUsize::new(10_000),
+            open_requests_per_session: NonZeroUsize::new(256),
+        }
     }
 }
 

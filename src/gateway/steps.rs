@@ -39,6 +39,8 @@ impl Gate {
                 bridge.serve(session, ctx, permit, body).await.map(|()| Way::Answered)
             }
             (permit, Served::Upstream) => {
+                let session = ctx.known.as_ref().map(|k| &k.cancellation);
+                ctx.open = Some(self.shared.open.enter(session).map_err(|full| full.despite(&permit))?);
                 self.record(ctx).await?;
                 ctx.permit = Some(permit);
                 Ok(Way::Upstream)
@@ -135,7 +137,7 @@ impl Gate {
             let (permit, served) = match answer.verdict {
                 Verdict::NeedsOrg(id) => {
                     fetched = Some(access.org(&id).await.map_err(|e| match e {
-                        CredentialError::Invalid | CredentialError::Unavailable => {
+                        CredentialError::Invalid | CredentialError::Stale | CredentialError::Unavailable => {
                             Refusal::store_unavailable()
                         }
                     })?);

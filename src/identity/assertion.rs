@@ -25,6 +25,21 @@ pub struct AssertionFor<'a> {
     pub request: Option<(&'a str, &'a str, &'a str)>,
     /// Now.
     pub now: Millis,
+    /// For how long, in milliseconds, the gateway's view may be trusted; `None`: for as long as an assertion lives.
+    pub trusted_for: Option<Millis>,
+}
+
+impl AssertionFor<'_> {
+    /// `exp`, in seconds: never after the view's trust has run out, rounded up to a second (architecture §5.7),
+    /// nor after the session's end.
+    fn expires(&self, second: i64) -> i64 {
+        let trusted =
+            self.trusted_for.map_or(Millis::MAX, |ms| self.now.saturating_add(ms).saturating_add(999));
+        (second + LIFETIME)
+            .min(trusted.div_euclid(1000))
+            .min(self.session.expires_at.div_euclid(1000))
+            .max(second + 1)
+    }
 }
 
 /// Why there is no assertion; the request must not be forwarded then.
@@ -141,7 +156,7 @@ impl Assertions {
             aud: &self.audience,
             sub: principal.id(),
             iat: second,
-            exp: (second + LIFETIME).min(what.session.expires_at.div_euclid(1000).max(second + 1)),
+            exp: what.expires(second),
             principal: kind,
             org_id: what.org.map(OrgId::as_str),
             role: what.org.and_then(|org| principal.role_in(org)).map(crate::domain::OrgRole::as_str),
@@ -185,7 +200,8 @@ mod tests {
         let assertions = Assertions::new(Arc::new(Keys::ephemeral()), "http://gate", "upstream");
         let slot = AssertionSlot::default();
         let sign = |org, request, now| {
-            assertions.sign_once(&AssertionFor { session: &session, org, request, now }, &slot).unwrap()
+            let what = AssertionFor { session: &session, org, request, now, trusted_for: None };
+            assertions.sign_once(&what, &slot).unwrap()
         };
         let first = sign(Some(&org), None, 5_000);
         let kept = slot.kept.load_full().unwrap();
@@ -197,5 +213,15 @@ mod tests {
         let bound = sign(Some(&org), Some(("req_1", "GET", "/")), 6_000);
         assert_ne!(sign(Some(&org), Some(("req_2", "GET", "/")), 6_000), bound);
         assert_ne!(sign(Some(&org), None, 6_000), bound);
+
+        let expires = |now, trusted_for| {
+            AssertionFor { session: &session, org: None, request: None, now, trusted_for }.expires(now / 1000)
+        };
+        assert_eq!(expires(5_400, None), 10);
+        assert_eq!(
+            [expires(5_400, Some(1_000)), expires(5_400, Some(600)), expires(5_400, Some(601))],
+            [7, 6, 7]
+        );
+        assert_eq!([expires(5_400, Some(-9_000)), expires(5_400, Some(60_000))], [6, 10]);
     }
 }

@@ -54,6 +54,24 @@ impl Change {
     }
 }
 
+/// A place in the change log: after record `n`, whose hash is `tip`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// Number of the record; 0 before the first.
+    pub n: u64,
+    /// Its hash; empty before the first.
+    pub tip: String,
+}
+
+/// The newest place that this transaction can see.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn position(tx: &mut Tx) -> Result<Position, StoreError> {
+    let row = tx.row("SELECT n, tip FROM change_head WHERE id = 1", &[]).await?.ok_or_else(no_head)?;
+    Ok(Position { n: number(row.int(0)?)?, tip: row.text(1)?.to_owned() })
+}
+
 /// The number of the newest change that this transaction can see. Read it before the rows that are stamped with it.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use super::sharded::{Counters, Latency};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Values of the label `class`; the place of one is its first digit.
 pub(super) const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -17,8 +17,8 @@ pub(super) struct Hot {
     pub(super) classes: Counters<6>,
     pub(super) stages: [Latency; 5],
     pub(super) audit_commit: Latency,
-    /// One atomic for all threads: a stream is opened far less often than a request is counted.
-    pub(super) open_streams: AtomicI64,
+    /// One atomic for all threads, because it is compared with a cap; the gate counts in it.
+    pub(super) open_requests: Arc<AtomicUsize>,
 }
 
 impl Hot {
@@ -28,7 +28,7 @@ impl Hot {
             classes: Counters::new(),
             stages: std::array::from_fn(|_| Latency::new()),
             audit_commit: Latency::new(),
-            open_streams: AtomicI64::new(0),
+            open_requests: Arc::default(),
         }
     }
 }
@@ -52,14 +52,14 @@ impl Collector for HotCollector {
             .zip(&hot.stages)
             .map(|(stage, latency)| histogram(Some(("stage", stage.as_str())), latency));
         let mut open = proto::Gauge::default();
-        open.set_value(hot.open_streams.load(Relaxed) as f64);
+        open.set_value(hot.open_requests.load(Relaxed) as f64);
         vec![
             family("decisions_total", "Decisions by code.", MetricType::COUNTER, decisions.collect()),
             family("requests_total", "Requests by status class.", MetricType::COUNTER, classes.collect()),
             family("stage_seconds", "Time in each stage.", MetricType::HISTOGRAM, stages.collect()),
             family(
-                "open_streams",
-                "Streams that are open now.",
+                "open_requests",
+                "Requests that are open to the upstream, streams among them.",
                 MetricType::GAUGE,
                 vec![proto::Metric::from_gauge(open)],
             ),

@@ -18,4 +18,4 @@ mod sharded;
 
 pub use access_log::{AccessLine, AccessLog, AccessSink};
 pub use live::{LiveCounts, LiveMetrics, LiveResult};
-pub use metrics::{Metrics, OpenStream, StageName};
+pub use metrics::{Metrics, StageName};

@@ -10,6 +10,7 @@
     reason = "a test that can't go on fails; helpers aren't seen as tests by clippy.toml's exceptions"
 )]
 
+mod asked_again;
 mod check_command;
 mod config_default;
 mod crash;
@@ -19,6 +20,7 @@ mod drain;
 mod endings;
 mod layering;
 mod minting;
+mod open_caps;
 mod operate;
 mod passthrough;
 mod policy_files;

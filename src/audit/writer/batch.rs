@@ -100,7 +100,8 @@ fn after_end(entry: &Entry, reason: RevokeReason) -> Entry {
         | RevokeReason::EndedByCustomer
         | RevokeReason::PlatformUserDisabled
         | RevokeReason::CredentialsChanged
-        | RevokeReason::OrgClosed => "IMPERSONATION_REVOKED",
+        | RevokeReason::OrgClosed
+        | RevokeReason::RecordsRestored => "IMPERSONATION_REVOKED",
     };
     let mut refused = Entry {
         stage: Stage::Refused,

@@ -110,6 +110,14 @@ impl Db {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// A handle with one connection of its own, opened on the calling runtime. On SQLite it is this one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn private(&self) -> Result<Self, StoreError> {
+        Ok(self.clone())
+    }
+
     /// A consistent view for reading.
     ///
     /// # Errors

@@ -66,6 +66,22 @@ impl Door {
         self.call("GET", path, token, None).await
     }
 
+    /// What the admin listener says is open to the upstream.
+    pub(crate) async fn open_requests(&self) -> usize {
+        let url = format!("http://{}/metrics", self.running.admin);
+        let text = self.client.get(url).send().await.expect("metrics").text().await.expect("a text");
+        let value = text.lines().find_map(|line| line.strip_prefix("drawbridge_open_requests "));
+        value.unwrap_or_else(|| panic!("no gauge in {text}")).parse().expect("a number")
+    }
+
+    /// Whether a request reached the upstream.
+    pub(crate) async fn upstream_saw(&self, request_id: &str) -> bool {
+        let url = format!("{}/__hits", self.running.parts().config.upstream.url);
+        let hits = self.client.get(url).send().await.expect("the demo answers").text().await.expect("a text");
+        assert!(hits.contains("request_ids"), "{hits}");
+        hits.contains(request_id)
+    }
+
     /// Mints; token and impersonation.
     pub(crate) async fn mint(&self) -> (String, String) {
         let path = format!("/api/v1/platform/orgs/{}/impersonate", self.org);

@@ -222,7 +222,8 @@ fn person(email: &str) -> NewPerson {
     NewPerson { email: email.to_owned(), display_name: email.to_owned() }
 }
 
-fn request(what: &str) -> RequestInfo {
+/// What an act is told of its request.
+pub(crate) fn request(what: &str) -> RequestInfo {
     RequestInfo {
         id: RequestId::random(),
         time: 0,
