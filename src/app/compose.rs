@@ -1,6 +1,7 @@
 //! The composition root: configuration in, parts out. Nothing else names a concrete store.
 
 use super::error::StartError;
+use super::live;
 use crate::access::{Access, AccessParts, AccessSettings, Cluster, Lease, Rule};
 use crate::audit::AuditWriter;
 use crate::config::{AccessLogTo, Config, Database, DatabaseUrl};
@@ -9,7 +10,7 @@ use crate::domain::{Clock, Millis, Secret, ShiftedClock};
 use crate::identity::{Assertions, KeyError, Keys, SealError, Sealer, Tokens};
 use crate::policy::{PolicyEngine, PolicyFolders};
 use crate::store::db::{Finding, Migrated, examine, migrate};
-use crate::store::{Db, DbOptions, Embedded, PostgresOptions, Target, change};
+use crate::store::{Db, DbOptions, Live, PostgresOptions, Target, change};
 use crate::telemetry::{AccessLog, AccessSink, Metrics};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct Composition {
     pub policy: Arc<PolicyEngine>,
     /// The dual writer.
     pub audit: AuditWriter,
+    /// Live sessions, for their health.
+    pub live: Arc<dyn Live>,
     /// Signing keys.
     pub keys: Arc<Keys>,
     /// The upstream's assertions.
@@ -64,7 +67,8 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
     };
     let access_log = AccessLog::start(&sink, metrics.clone())
         .map_err(|source| StartError::File { path: log_path(&config), source })?;
-    let (access, audit, keys, clock) = records(&config, policy.clone(), true).await?;
+    let Records { access, audit, keys, clock, live } =
+        records(&config, policy.clone(), true, &metrics).await?;
     {
         let metrics = metrics.clone();
         audit.on_commit(move |took, committed| match committed {
@@ -74,7 +78,7 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
     }
     let issuer = config.server.public_url.to_string();
     let assertions = Arc::new(Assertions::new(keys.clone(), &issuer, &config.upstream.audience));
-    Ok(Composition { config, access, policy, audit, keys, assertions, metrics, access_log, clock })
+    Ok(Composition { config, access, policy, audit, live, keys, assertions, metrics, access_log, clock })
 }
 
 fn log_path(config: &Config) -> std::path::PathBuf {
@@ -93,7 +97,7 @@ pub async fn open_access(config: &Config) -> Result<(Arc<Access>, AuditWriter), 
     let folders =
         PolicyFolders { policies: config.policy.policies.clone(), schemas: config.policy.schemas.clone() };
     let policy = Arc::new(PolicyEngine::load(folders).map_err(StartError::Policy)?);
-    let (access, audit, ..) = records(config, policy, false).await?;
+    let Records { access, audit, .. } = records(config, policy, false, &Metrics::new()).await?;
     Ok((access, audit))
 }
 
@@ -151,9 +155,20 @@ pub async fn examine_records(config: &Config) -> Result<Vec<Finding>, StartError
     Ok(examine(&target(config)?).await)
 }
 
-type Records = (Arc<Access>, AuditWriter, Arc<Keys>, Arc<dyn Clock>);
+struct Records {
+    access: Arc<Access>,
+    audit: AuditWriter,
+    keys: Arc<Keys>,
+    clock: Arc<dyn Clock>,
+    live: Arc<dyn Live>,
+}
 
-async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) -> Result<Records, StartError> {
+async fn records(
+    config: &Config,
+    policy: Arc<PolicyEngine>,
+    exclusive: bool,
+    metrics: &Metrics,
+) -> Result<Records, StartError> {
     let shift = clock_shift();
     let clock: Arc<dyn Clock> = Arc::new(ShiftedClock(shift));
     let target = target(config)?;
@@ -181,7 +196,6 @@ async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) ->
         mint_per_minute: config.impersonation.mint_per_minute,
         without: without(),
     };
-    let live = Arc::new(Embedded::default());
     let started_at = change::position(&mut db.read().await?).await?;
     let (lease, cluster) = if db.is_shared() {
         let max_staleness = Millis::try_from(config.session.max_staleness.as_millis()).unwrap_or(Millis::MAX);
@@ -193,9 +207,10 @@ async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) ->
     } else {
         (Lease::not_needed(), None)
     };
+    let live = live::open(&config.live, &sealer, started_at.n, metrics.live()).await?;
     let parts = AccessParts {
         db,
-        live,
+        live: live.clone(),
         policy,
         tokens,
         audit: audit.clone(),
@@ -205,5 +220,5 @@ async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) ->
         lease,
         cluster,
     };
-    Ok((Arc::new(Access::new(parts)), audit, keys, clock))
+    Ok(Records { access: Arc::new(Access::new(parts)), audit, keys, clock, live })
 }

@@ -9,6 +9,7 @@ mod bundled;
 mod compose;
 mod dev;
 mod error;
+mod live;
 mod reload;
 mod run;
 mod serve;

@@ -15,15 +15,17 @@ mod check;
 mod database;
 mod document;
 mod fault;
+mod live_url;
 mod net;
 mod raw;
 mod settings;
 
 pub use database::DatabaseUrl;
 pub use fault::{Fault, Faults, Look};
+pub use live_url::{LiveTopology, LiveUrl};
 pub use net::{InvalidNetwork, InvalidOrigin, Network, Origin, Scheme};
 pub use settings::{
-    AccessLogTo, Config, Credentials, Data, Database, Impersonation, Limits, Log, Policy, Server, Tls,
+    AccessLogTo, Config, Credentials, Data, Database, Impersonation, Limits, Live, Log, Policy, Server, Tls,
     Upstream, UpstreamHost,
 };
 

@@ -2,10 +2,11 @@
 
 use super::database::DatabaseUrl;
 use super::document::{Complaint, Document, Setting};
+use super::live_url::LiveUrl;
 use super::net::{Network, Origin, Scheme, host, token_header};
 use super::settings::{
-    AccessLogTo, Config, Credentials, Data, Database, Impersonation, Limits, Log, Policy, Server, Session,
-    Tls, Upstream, UpstreamHost,
+    AccessLogTo, Config, Credentials, Data, Database, Impersonation, Limits, Live, Log, Policy, Server,
+    Session, Tls, Upstream, UpstreamHost,
 };
 use crate::domain::Format;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -25,6 +26,7 @@ pub(super) struct RawConfig {
     pub(super) upstream: RawUpstream,
     pub(super) data: RawData,
     pub(super) database: RawDatabase,
+    pub(super) live: RawLive,
     pub(super) policy: RawPolicy,
     impersonation: RawImpersonation,
     session: RawSession,
@@ -86,6 +88,16 @@ pub(super) struct RawDatabase {
     statement_timeout_ms: Setting<u64>,
 }
 
+pub(super) struct RawLive {
+    pub(super) url: Setting<Option<LiveUrl>>,
+    /// Empty: none.
+    pub(super) password_file: Setting<PathBuf>,
+    /// Empty: the system's authorities.
+    pub(super) ca_file: Setting<PathBuf>,
+    timeout_ms: Setting<u64>,
+    key_prefix: Setting<String>,
+}
+
 pub(super) struct RawPolicy {
     pub(super) policies: Setting<PathBuf>,
     pub(super) schemas: Setting<PathBuf>,
@@ -122,6 +134,7 @@ impl RawConfig {
             upstream: upstream(document),
             data: data(document),
             database: database(document),
+            live: live(document),
             policy: policy(document),
             impersonation: impersonation(document),
             session: session(document),
@@ -180,6 +193,13 @@ impl RawConfig {
                 connect_timeout: Duration::from_millis(self.database.connect_timeout_ms.value),
                 statement_timeout: Duration::from_millis(self.database.statement_timeout_ms.value),
             },
+            live: Live {
+                url: self.live.url.value,
+                password_file: file(base, &self.live.password_file),
+                ca_file: file(base, &self.live.ca_file),
+                timeout: Duration::from_millis(self.live.timeout_ms.value),
+                key_prefix: self.live.key_prefix.value,
+            },
             policy: Policy {
                 policies: base.join(self.policy.policies.value),
                 schemas: base.join(self.policy.schemas.value),
@@ -222,6 +242,11 @@ impl RawConfig {
 
 fn values<T>(settings: Vec<Setting<T>>) -> Vec<T> {
     settings.into_iter().map(|setting| setting.value).collect()
+}
+
+/// The file that is named, if any is.
+fn file(base: &Path, setting: &Setting<PathBuf>) -> Option<PathBuf> {
+    Some(&setting.value).filter(|path| !path.as_os_str().is_empty()).map(|path| base.join(path))
 }
 
 fn server(document: &mut Document<'_>) -> RawServer {
@@ -300,6 +325,17 @@ fn database(document: &mut Document<'_>) -> RawDatabase {
 /// A file, if one is named.
 fn file_of(base: &Path, path: PathBuf) -> Option<PathBuf> {
     (!path.as_os_str().is_empty()).then(|| base.join(path))
+}
+
+fn live(document: &mut Document<'_>) -> RawLive {
+    let mut s = document.section("live");
+    RawLive {
+        url: s.text("url", None, or_empty(LiveUrl::parse)),
+        password_file: s.text("password_file", PathBuf::new(), any_path),
+        ca_file: s.text("ca_file", PathBuf::new(), any_path),
+        timeout_ms: s.whole("timeout_ms", 200, 10..=10_000),
+        key_prefix: s.text("key_prefix", "drawbridge:".into(), key_prefix),
+    }
 }
 
 fn policy(document: &mut Document<'_>) -> RawPolicy {
@@ -382,6 +418,15 @@ fn upstream_host(text: &str) -> Result<UpstreamHost, Complaint> {
         return Ok(UpstreamHost::Preserve);
     }
     host(text).map(UpstreamHost::Value).map_err(|e| e.help("a host, or `preserve` for the client's own"))
+}
+
+/// One key is one slot of a cluster, so a `{` would make all keys one slot, or none that is meant.
+fn key_prefix(text: &str) -> Result<String, Complaint> {
+    let fits = |c: char| c.is_ascii_graphic() && !matches!(c, '{' | '}' | '*' | '?' | '[' | ']' | '\\');
+    if text.len() > 64 || !text.chars().all(fits) {
+        return Err(Complaint::new("wanted are at most 64 letters, digits and signs like `:`, `-` and `.`"));
+    }
+    Ok(text.to_owned())
 }
 
 fn audience(text: &str) -> Result<String, Complaint> {

@@ -1,6 +1,7 @@
 //! The checked configuration: what the rest of the program sees. Every value here has passed all checks.
 
 use super::database::DatabaseUrl;
+use super::live_url::LiveUrl;
 use super::net::{Network, Origin};
 use crate::domain::Format;
 use std::net::SocketAddr;
@@ -21,6 +22,8 @@ pub struct Config {
     pub data: Data,
     /// `[database]`
     pub database: Database,
+    /// `[live]`
+    pub live: Live,
     /// `[policy]`
     pub policy: Policy,
     /// `[impersonation]`
@@ -141,6 +144,21 @@ pub struct Database {
     pub connect_timeout: Duration,
     /// For one statement.
     pub statement_timeout: Duration,
+}
+
+/// Where the facts of live sessions are shared between gateways.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// Redis; `None`: the process' own memory.
+    pub url: Option<LiveUrl>,
+    /// A file with the password, instead of one in the URL.
+    pub password_file: Option<PathBuf>,
+    /// The authorities that may sign Redis' certificate (PEM); `None`: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// For a connection, and for an answer.
+    pub timeout: Duration,
+    /// What every key and channel begins with.
+    pub key_prefix: String,
 }
 
 /// Where policy comes from.

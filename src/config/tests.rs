@@ -203,6 +203,36 @@ fn a_databases_password_is_never_shown() {
 }
 
 #[test]
+fn a_password_is_not_shown_beside_a_fault_either() {
+    let faults =
+        faults("[upstream]\nurl = \"http://a\"\n[live]\nurl = \"redis://me:hunter2@r\"\ntimeout = 5\n");
+    let shown = format!("{faults} {faults:?} {}", faults.lines().collect::<String>());
+    assert!(shown.contains("redis://me:***") && !shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn live_settings_that_do_not_fit_together() {
+    let dir = folder();
+    std::fs::write(dir.path().join("word"), "hunter2\n").unwrap();
+    let of = |live: &str| parse("gate.toml", &format!("{GOOD}[live]\n{live}\n"), dir.path());
+    for (live, wanted) in [
+        ("password_file = \"word\"", "`password_file` without `url` in [live]"),
+        (
+            "url = \"redis://:x@r\"\npassword_file = \"word\"",
+            "a password in `url` and one in `password_file`",
+        ),
+        ("url = \"redis://r\"\nca_file = \"word\"", "`ca_file` without TLS in [live]"),
+        ("url = \"rediss://r\"\nca_file = \"word\"", "`ca_file` in [live] is no PEM file of that kind"),
+        ("url = \"redis://r\"\nkey_prefix = \"{a\"", "`key_prefix` in [live] has a wrong value"),
+    ] {
+        let faults = of(live).expect_err(live);
+        assert!(faults.list().iter().any(|fault| fault.message == wanted), "{faults}");
+    }
+    let config = of("url = \"redis://me:hunter2@r\"").unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+}
+
+#[test]
 fn unreadable_files_say_why() {
     let dir = folder();
     let missing = super::load(Path::new("nowhere.toml"), dir.path()).unwrap_err();

@@ -10,4 +10,4 @@ mod migrations;
 
 pub use change::{ChangeRecord, Effect};
 pub use db::{Db, DbOptions, OpenError, PostgresOptions, Row, StoreError, Target, Tx, Value};
-pub use live::{Embedded, Live, LiveError};
+pub use live::{Embedded, Live, LiveError, LiveHealth, Redis, RedisOptions};
