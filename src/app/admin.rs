@@ -3,6 +3,7 @@
 use crate::access::Access;
 use crate::audit::AuditWriter;
 use crate::policy::PolicyEngine;
+use crate::store::Live;
 use crate::telemetry::Metrics;
 use axum::Router;
 use axum::extract::State;
@@ -23,6 +24,7 @@ pub(super) struct AdminState {
     pub(super) access: Arc<Access>,
     pub(super) policy: Arc<PolicyEngine>,
     pub(super) audit: AuditWriter,
+    pub(super) live: Arc<dyn Live>,
     pub(super) metrics: Metrics,
     /// Set at the beginning of a soft stop: load balancers look elsewhere.
     pub(super) draining: Arc<AtomicBool>,
@@ -71,6 +73,8 @@ async fn ready(State(state): State<AdminState>) -> Response {
             "queued": audit.queued,
             "open_intents": audit.open,
         },
+        // A cache and a bell: whatever it is like, requests are taken.
+        "live": state.live.health(),
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, axum::Json(body)).into_response()

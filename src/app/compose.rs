@@ -1,14 +1,18 @@
 //! The composition root: configuration in, parts out. Nothing else names a concrete store.
 
 use super::error::StartError;
-use crate::access::{Access, AccessParts, AccessSettings, Lease};
+use super::live;
+use crate::access::{Access, AccessParts, AccessSettings, Cluster, Lease, Rule};
 use crate::audit::AuditWriter;
-use crate::config::{AccessLogTo, Config};
-use crate::domain::{Clock, Millis, ShiftedClock};
+use crate::config::{AccessLogTo, Config, Database, DatabaseUrl};
+use crate::domain::ids::BootId;
+use crate::domain::{Clock, Millis, Secret, ShiftedClock};
 use crate::identity::{Assertions, KeyError, Keys, SealError, Sealer, Tokens};
 use crate::policy::{PolicyEngine, PolicyFolders};
-use crate::store::{Db, DbOptions, Embedded, change};
+use crate::store::db::{Finding, Migrated, examine, migrate};
+use crate::store::{Db, DbOptions, Live, PostgresOptions, Target, change};
 use crate::telemetry::{AccessLog, AccessSink, Metrics};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The parts of a gateway, before it listens.
@@ -21,6 +25,8 @@ pub struct Composition {
     pub policy: Arc<PolicyEngine>,
     /// The dual writer.
     pub audit: AuditWriter,
+    /// Live sessions, for their health.
+    pub live: Arc<dyn Live>,
     /// Signing keys.
     pub keys: Arc<Keys>,
     /// The upstream's assertions.
@@ -36,6 +42,12 @@ pub struct Composition {
 /// How far the clock is moved, for tests of expiry; whoever sets the environment owns the process anyway.
 fn clock_shift() -> Millis {
     std::env::var("DRAWBRIDGE_TEST_CLOCK_SHIFT_MS").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// A rule that a test takes out, to see that its absence is noticed. A release doesn't listen.
+fn without() -> Option<Rule> {
+    let name = std::env::var("DRAWBRIDGE_TEST_WITHOUT").ok().filter(|_| cfg!(debug_assertions))?;
+    Rule::from_name(&name)
 }
 
 /// Opens the data folder as the one gateway that holds it, loads policies and keys, starts the audit writer.
@@ -55,7 +67,8 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
     };
     let access_log = AccessLog::start(&sink, metrics.clone())
         .map_err(|source| StartError::File { path: log_path(&config), source })?;
-    let (access, audit, keys, clock) = records(&config, policy.clone(), true).await?;
+    let Records { access, audit, keys, clock, live } =
+        records(&config, policy.clone(), true, &metrics).await?;
     {
         let metrics = metrics.clone();
         audit.on_commit(move |took, committed| match committed {
@@ -65,7 +78,7 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
     }
     let issuer = config.server.public_url.to_string();
     let assertions = Arc::new(Assertions::new(keys.clone(), &issuer, &config.upstream.audience));
-    Ok(Composition { config, access, policy, audit, keys, assertions, metrics, access_log, clock })
+    Ok(Composition { config, access, policy, audit, live, keys, assertions, metrics, access_log, clock })
 }
 
 fn log_path(config: &Config) -> std::path::PathBuf {
@@ -84,19 +97,88 @@ pub async fn open_access(config: &Config) -> Result<(Arc<Access>, AuditWriter), 
     let folders =
         PolicyFolders { policies: config.policy.policies.clone(), schemas: config.policy.schemas.clone() };
     let policy = Arc::new(PolicyEngine::load(folders).map_err(StartError::Policy)?);
-    let (access, audit, ..) = records(config, policy, false).await?;
+    let Records { access, audit, .. } = records(config, policy, false, &Metrics::new()).await?;
     Ok((access, audit))
 }
 
-type Records = (Arc<Access>, AuditWriter, Arc<Keys>, Arc<dyn Clock>);
+/// Where the records of `config` are.
+fn target(config: &Config) -> Result<Target, StartError> {
+    let database = &config.database;
+    match &database.url {
+        None => Ok(Target::Folder(config.data.dir.clone())),
+        Some(url) => Ok(Target::Postgres(postgres(database, url, database.password_file.as_deref())?)),
+    }
+}
 
-async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) -> Result<Records, StartError> {
+fn postgres(
+    database: &Database,
+    url: &DatabaseUrl,
+    password_file: Option<&Path>,
+) -> Result<PostgresOptions, StartError> {
+    let password = password_file.map(|path| {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| StartError::File { path: path.to_owned(), source })?;
+        Ok::<_, StartError>(Secret::new(text.trim_end_matches(['\r', '\n'])))
+    });
+    Ok(PostgresOptions {
+        url: url.expose().clone(),
+        password: password.transpose()?,
+        connections: database.connections,
+        connect_timeout: database.connect_timeout,
+        statement_timeout: database.statement_timeout,
+    })
+}
+
+/// Brings PostgreSQL's tables up to date, as their owner, and gives the gateways' role what it needs.
+///
+/// # Errors
+/// [`StartError`]: what is wrong, and what to do.
+pub async fn migrate_database(config: &Config) -> Result<Migrated, StartError> {
+    let database = &config.database;
+    let (Some(url), Some(owner)) = (&database.url, &database.owner_url) else {
+        return Err(StartError::Usage(
+            "set `url` (the gateways' role) and `owner_url` (the owner of the tables) in [database]; \
+             SQLite is migrated at start"
+                .to_owned(),
+        ));
+    };
+    let gateways = postgres(database, url, database.password_file.as_deref())?;
+    let owner = postgres(database, owner, database.owner_password_file.as_deref())?;
+    Ok(migrate(&owner, &gateways).await?)
+}
+
+/// Everything that a gateway needs of its records, looked at.
+///
+/// # Errors
+/// [`StartError::File`]: the file of a password can't be read.
+pub async fn examine_records(config: &Config) -> Result<Vec<Finding>, StartError> {
+    Ok(examine(&target(config)?).await)
+}
+
+struct Records {
+    access: Arc<Access>,
+    audit: AuditWriter,
+    keys: Arc<Keys>,
+    clock: Arc<dyn Clock>,
+    live: Arc<dyn Live>,
+}
+
+async fn records(
+    config: &Config,
+    policy: Arc<PolicyEngine>,
+    exclusive: bool,
+    metrics: &Metrics,
+) -> Result<Records, StartError> {
     let shift = clock_shift();
     let clock: Arc<dyn Clock> = Arc::new(ShiftedClock(shift));
-    let options = DbOptions { exclusive, clock_shift: shift, ..DbOptions::new(config.data.dir.clone()) };
-    let db = Db::open(options)
-        .await
-        .map_err(|source| StartError::Data { path: config.data.dir.clone(), source })?;
+    let target = target(config)?;
+    let embedded = matches!(target, Target::Folder(_));
+    let options =
+        DbOptions { target, exclusive, clock_shift: shift, ..DbOptions::new(config.data.dir.clone()) };
+    let db = Db::open(options).await.map_err(|source| match source {
+        source if embedded => StartError::Data { path: config.data.dir.clone(), source },
+        source => StartError::Store(source),
+    })?;
     let sealer = Sealer::open_or_create(&config.data.master_key_file)?;
     let keys = Keys::load_or_create(&db, &sealer, clock.as_ref()).await.map_err(|error| match error {
         KeyError::Seal(SealError::Sealed) => StartError::OtherMasterKey {
@@ -112,20 +194,31 @@ async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) ->
     let settings = AccessSettings {
         impersonation_ttl: Millis::try_from(config.impersonation.ttl.as_millis()).unwrap_or(Millis::MAX),
         mint_per_minute: config.impersonation.mint_per_minute,
+        without: without(),
     };
-    let live = Arc::new(Embedded::default());
     let started_at = change::position(&mut db.read().await?).await?;
+    let (lease, cluster) = if db.is_shared() {
+        let max_staleness = Millis::try_from(config.session.max_staleness.as_millis()).unwrap_or(Millis::MAX);
+        // An operator's command serves nothing.
+        let needed = exclusive && without() != Some(Rule::Lease);
+        let lease = if needed { Lease::needed(max_staleness) } else { Lease::not_needed() };
+        let name = format!("{} (process {})", config.server.listen, std::process::id());
+        (lease, Some(Cluster::new(BootId::random(), name)))
+    } else {
+        (Lease::not_needed(), None)
+    };
+    let live = live::open(&config.live, &sealer, started_at.n, metrics.live()).await?;
     let parts = AccessParts {
         db,
-        live,
+        live: live.clone(),
         policy,
         tokens,
         audit: audit.clone(),
         clock: clock.clone(),
         settings,
         started_at,
-        lease: Lease::not_needed(),
-        cluster: None,
+        lease,
+        cluster,
     };
-    Ok((Arc::new(Access::new(parts)), audit, keys, clock))
+    Ok(Records { access: Arc::new(Access::new(parts)), audit, keys, clock, live })
 }

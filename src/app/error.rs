@@ -59,6 +59,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// Certificates for the shared live store can't be used. That it can't be reached is no reason not to start.
+    #[error(transparent)]
+    Live(#[from] crate::store::LiveError),
     /// What an operator's command or the set-up of the demo's people asks for can't be done.
     #[error(transparent)]
     Act(#[from] crate::access::ActError),

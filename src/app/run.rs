@@ -71,6 +71,7 @@ pub async fn start(parts: Composition, share_ports: bool) -> Result<Running, Sta
         access: parts.access.clone(),
         policy: parts.policy.clone(),
         audit: parts.audit.clone(),
+        live: parts.live.clone(),
         metrics: parts.metrics.clone(),
         draining: draining.clone(),
     };

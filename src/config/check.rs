@@ -19,6 +19,52 @@ pub(super) fn check(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
     repeated("websocket_origins", &raw.credentials.websocket_origins, faults);
     repeated("hosts", &raw.server.hosts, faults);
     folders(raw, base, faults);
+    database(raw, base, faults);
+    live(raw, base, faults);
+}
+
+fn database(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
+    let database = &raw.database;
+    if let Some(span) = database.url.span()
+        && database.url.value.is_some()
+        && raw.data.master_key_file.is_sound()
+        && !has(&raw.data.master_key_file)
+    {
+        faults.push(Fault {
+            secret: true,
+            ..fault(
+                "`master_key_file` in [data] is needed with `url` in [database]",
+                "gateways that share records share the key that encrypts keys in them",
+                "make one (32 random bytes, mode 0600), put it on every gateway and name it",
+                span,
+            )
+        });
+    }
+    if let Some(span) = database.owner_url.span()
+        && database.owner_url.value.is_some()
+        && database.url.is_sound()
+        && database.url.value.is_none()
+    {
+        faults.push(Fault {
+            secret: true,
+            ..fault(
+                "`owner_url` without `url` in [database]",
+                "alone",
+                "`url` names the role that gateways have; `drawbridge migrate` gives it what it needs",
+                span,
+            )
+        });
+    }
+    for (setting, key) in
+        [(&database.password_file, "password_file"), (&database.owner_password_file, "owner_password_file")]
+    {
+        if let Some(span) = setting.span().filter(|_| has(setting)) {
+            let path = base.join(&setting.value);
+            if let Err(error) = File::open(&path) {
+                faults.push(unusable(key, "database", &path, &error.to_string(), Some(span)));
+            }
+        }
+    }
 }
 
 fn fault(message: impl Into<String>, label: impl Into<String>, help: &str, span: Range<usize>) -> Fault {
@@ -75,13 +121,20 @@ fn tls(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
             faults.push(fault(message, "alone", "TLS needs both, or neither", span));
         }
     }
-    pem(cert, "cert", "CERTIFICATE-----", base, faults);
-    pem(key, "key", "PRIVATE KEY-----", base, faults);
+    pem(cert, "cert", "server.tls", "CERTIFICATE-----", base, faults);
+    pem(key, "key", "server.tls", "PRIVATE KEY-----", base, faults);
 }
 
 /// The file can be read and holds a PEM block of the right kind. Whether key and certificate belong together
 /// is seen when they are loaded, still before a port is bound.
-fn pem(setting: &Setting<std::path::PathBuf>, key: &str, block: &str, base: &Path, faults: &mut Vec<Fault>) {
+fn pem(
+    setting: &Setting<std::path::PathBuf>,
+    key: &str,
+    section: &str,
+    block: &str,
+    base: &Path,
+    faults: &mut Vec<Fault>,
+) {
     let Some(span) = setting.span().filter(|_| has(setting)) else { return };
     let path = base.join(&setting.value);
     match std::fs::read(&path) {
@@ -89,13 +142,13 @@ fn pem(setting: &Setting<std::path::PathBuf>, key: &str, block: &str, base: &Pat
         Ok(_) => {
             let label = format!("no `-----BEGIN {block}` in it");
             faults.push(fault(
-                format!("`{key}` in [server.tls] is no PEM file of that kind"),
+                format!("`{key}` in [{section}] is no PEM file of that kind"),
                 label,
                 "",
                 span,
             ));
         }
-        Err(error) => faults.push(unusable(key, "server.tls", &path, &error.to_string(), Some(span))),
+        Err(error) => faults.push(unusable(key, section, &path, &error.to_string(), Some(span))),
     }
 }
 
@@ -112,6 +165,31 @@ fn shutdown(raw: &RawConfig, faults: &mut Vec<Fault>) {
             span,
         ));
     }
+}
+
+fn live(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
+    let live = &raw.live;
+    for (setting, key) in [(&live.password_file, "password_file"), (&live.ca_file, "ca_file")] {
+        let Some(span) = setting.span().filter(|_| has(setting)) else { continue };
+        if live.url.is_sound() && live.url.value.is_none() {
+            let message = format!("`{key}` without `url` in [live]");
+            faults.push(fault(message, "alone", "without `url`, sessions are kept in memory", span));
+        }
+    }
+    let Some(url) = &live.url.value else { return };
+    if let Some(span) = live.password_file.span().filter(|_| has(&live.password_file)) {
+        let path = base.join(&live.password_file.value);
+        if url.password.is_some() {
+            let help = "leave one out";
+            faults.push(fault("a password in `url` and one in `password_file`", "second", help, span));
+        } else if let Err(error) = File::open(&path) {
+            faults.push(unusable("password_file", "live", &path, &error.to_string(), Some(span)));
+        }
+    }
+    if let Some(span) = live.ca_file.span().filter(|_| has(&live.ca_file) && !url.tls) {
+        faults.push(fault("`ca_file` without TLS in [live]", "not used", "write `rediss…` in `url`", span));
+    }
+    pem(&live.ca_file, "ca_file", "live", "CERTIFICATE-----", base, faults);
 }
 
 fn repeated<T: PartialEq + std::fmt::Debug>(key: &str, list: &[Setting<T>], faults: &mut Vec<Fault>) {

@@ -54,6 +54,9 @@ impl Faults {
             }
             text.replace_range(fault.span.clone(), &"*".repeat(fault.span.len()));
         }
+        for span in passwords(&text) {
+            text.replace_range(span.clone(), &"*".repeat(span.len()));
+        }
         Self { name: name.to_owned(), text, list }
     }
 
@@ -130,4 +133,18 @@ impl Faults {
         }
         out
     }
+}
+
+/// Where URLs of `text` hold passwords: a fault quotes its neighbours too, and those may be without fault.
+fn passwords(text: &str) -> Vec<Range<usize>> {
+    let urls = text.match_indices("://").filter_map(|(at, mark)| {
+        let start = at + mark.len();
+        let rest = text.get(start..)?;
+        let url = rest
+            .get(..rest.find(|c: char| c.is_whitespace() || c == '"' || c == '\'').unwrap_or(rest.len()))?;
+        let who = url.get(..url.rfind('@')?)?;
+        let colon = who.find(':')?;
+        Some(start + colon + 1..start + who.len())
+    });
+    urls.collect()
 }

@@ -1,10 +1,12 @@
 //! Every key with its type, default and bounds: the file as it is written, each value with its place.
 
+use super::database::DatabaseUrl;
 use super::document::{Complaint, Document, Setting};
+use super::live_url::LiveUrl;
 use super::net::{Network, Origin, Scheme, host, token_header};
 use super::settings::{
-    AccessLogTo, Config, Credentials, Data, Impersonation, Limits, Log, Policy, Server, Session, Tls,
-    Upstream, UpstreamHost,
+    AccessLogTo, Config, Credentials, Data, Database, Impersonation, Limits, Live, Log, Policy, Server,
+    Session, Tls, Upstream, UpstreamHost,
 };
 use crate::domain::Format;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,6 +25,8 @@ pub(super) struct RawConfig {
     limits: RawLimits,
     pub(super) upstream: RawUpstream,
     pub(super) data: RawData,
+    pub(super) database: RawDatabase,
+    pub(super) live: RawLive,
     pub(super) policy: RawPolicy,
     impersonation: RawImpersonation,
     session: RawSession,
@@ -73,6 +77,27 @@ pub(super) struct RawData {
     pub(super) master_key_file: Setting<PathBuf>,
 }
 
+pub(super) struct RawDatabase {
+    /// `None`: SQLite in the data folder.
+    pub(super) url: Setting<Option<DatabaseUrl>>,
+    pub(super) password_file: Setting<PathBuf>,
+    pub(super) owner_url: Setting<Option<DatabaseUrl>>,
+    pub(super) owner_password_file: Setting<PathBuf>,
+    connections: Setting<usize>,
+    connect_timeout_ms: Setting<u64>,
+    statement_timeout_ms: Setting<u64>,
+}
+
+pub(super) struct RawLive {
+    pub(super) url: Setting<Option<LiveUrl>>,
+    /// Empty: none.
+    pub(super) password_file: Setting<PathBuf>,
+    /// Empty: the system's authorities.
+    pub(super) ca_file: Setting<PathBuf>,
+    timeout_ms: Setting<u64>,
+    key_prefix: Setting<String>,
+}
+
 pub(super) struct RawPolicy {
     pub(super) policies: Setting<PathBuf>,
     pub(super) schemas: Setting<PathBuf>,
@@ -108,6 +133,8 @@ impl RawConfig {
             limits: limits(document),
             upstream: upstream(document),
             data: data(document),
+            database: database(document),
+            live: live(document),
             policy: policy(document),
             impersonation: impersonation(document),
             session: session(document),
@@ -157,6 +184,22 @@ impl RawConfig {
                 strip_authorization: self.upstream.strip_authorization.value,
             },
             data: Data { dir, master_key_file, master_key_generated },
+            database: Database {
+                url: self.database.url.value,
+                password_file: file_of(base, self.database.password_file.value),
+                owner_url: self.database.owner_url.value,
+                owner_password_file: file_of(base, self.database.owner_password_file.value),
+                connections: self.database.connections.value,
+                connect_timeout: Duration::from_millis(self.database.connect_timeout_ms.value),
+                statement_timeout: Duration::from_millis(self.database.statement_timeout_ms.value),
+            },
+            live: Live {
+                url: self.live.url.value,
+                password_file: file(base, &self.live.password_file),
+                ca_file: file(base, &self.live.ca_file),
+                timeout: Duration::from_millis(self.live.timeout_ms.value),
+                key_prefix: self.live.key_prefix.value,
+            },
             policy: Policy {
                 policies: base.join(self.policy.policies.value),
                 schemas: base.join(self.policy.schemas.value),
@@ -199,6 +242,11 @@ impl RawConfig {
 
 fn values<T>(settings: Vec<Setting<T>>) -> Vec<T> {
     settings.into_iter().map(|setting| setting.value).collect()
+}
+
+/// The file that is named, if any is.
+fn file(base: &Path, setting: &Setting<PathBuf>) -> Option<PathBuf> {
+    Some(&setting.value).filter(|path| !path.as_os_str().is_empty()).map(|path| base.join(path))
 }
 
 fn server(document: &mut Document<'_>) -> RawServer {
@@ -258,6 +306,35 @@ fn data(document: &mut Document<'_>) -> RawData {
     RawData {
         dir: s.text("dir", "data".into(), path),
         master_key_file: s.text("master_key_file", PathBuf::new(), any_path),
+    }
+}
+
+fn database(document: &mut Document<'_>) -> RawDatabase {
+    let mut s = document.section("database");
+    RawDatabase {
+        url: s.text("url", None, or_empty(DatabaseUrl::parse)),
+        password_file: s.text("password_file", PathBuf::new(), any_path),
+        owner_url: s.text("owner_url", None, or_empty(DatabaseUrl::parse)),
+        owner_password_file: s.text("owner_password_file", PathBuf::new(), any_path),
+        connections: s.whole("connections", 16, 2..=1000),
+        connect_timeout_ms: s.whole("connect_timeout_ms", 2_000, 1..=60_000),
+        statement_timeout_ms: s.whole("statement_timeout_ms", 5_000, 100..=60_000),
+    }
+}
+
+/// A file, if one is named.
+fn file_of(base: &Path, path: PathBuf) -> Option<PathBuf> {
+    (!path.as_os_str().is_empty()).then(|| base.join(path))
+}
+
+fn live(document: &mut Document<'_>) -> RawLive {
+    let mut s = document.section("live");
+    RawLive {
+        url: s.text("url", None, or_empty(LiveUrl::parse)),
+        password_file: s.text("password_file", PathBuf::new(), any_path),
+        ca_file: s.text("ca_file", PathBuf::new(), any_path),
+        timeout_ms: s.whole("timeout_ms", 200, 10..=10_000),
+        key_prefix: s.text("key_prefix", "drawbridge:".into(), key_prefix),
     }
 }
 
@@ -341,6 +418,15 @@ fn upstream_host(text: &str) -> Result<UpstreamHost, Complaint> {
         return Ok(UpstreamHost::Preserve);
     }
     host(text).map(UpstreamHost::Value).map_err(|e| e.help("a host, or `preserve` for the client's own"))
+}
+
+/// One key is one slot of a cluster, so a `{` would make all keys one slot, or none that is meant.
+fn key_prefix(text: &str) -> Result<String, Complaint> {
+    let fits = |c: char| c.is_ascii_graphic() && !matches!(c, '{' | '}' | '*' | '?' | '[' | ']' | '\\');
+    if text.len() > 64 || !text.chars().all(fits) {
+        return Err(Complaint::new("wanted are at most 64 letters, digits and signs like `:`, `-` and `.`"));
+    }
+    Ok(text.to_owned())
 }
 
 fn audience(text: &str) -> Result<String, Complaint> {

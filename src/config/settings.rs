@@ -1,5 +1,7 @@
 //! The checked configuration: what the rest of the program sees. Every value here has passed all checks.
 
+use super::database::DatabaseUrl;
+use super::live_url::LiveUrl;
 use super::net::{Network, Origin};
 use crate::domain::Format;
 use std::net::SocketAddr;
@@ -18,6 +20,10 @@ pub struct Config {
     pub upstream: Upstream,
     /// `[data]`
     pub data: Data,
+    /// `[database]`
+    pub database: Database,
+    /// `[live]`
+    pub live: Live,
     /// `[policy]`
     pub policy: Policy,
     /// `[impersonation]`
@@ -119,6 +125,40 @@ pub struct Data {
     /// Whether that is the default file, which the gateway makes on first start (mode 0600). A configured one
     /// has to be there: making it would hide that the right one wasn't mounted.
     pub master_key_generated: bool,
+}
+
+/// Where the records are: SQLite in the data folder, or PostgreSQL, which several gateways share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// PostgreSQL, as the gateways' role; `None`: SQLite.
+    pub url: Option<DatabaseUrl>,
+    /// Holds its password.
+    pub password_file: Option<PathBuf>,
+    /// PostgreSQL, as the tables' owner; only `drawbridge migrate` uses it.
+    pub owner_url: Option<DatabaseUrl>,
+    /// Holds the owner's password.
+    pub owner_password_file: Option<PathBuf>,
+    /// Connections of one gateway, at most.
+    pub connections: usize,
+    /// Until a connection stands.
+    pub connect_timeout: Duration,
+    /// For one statement.
+    pub statement_timeout: Duration,
+}
+
+/// Where the facts of live sessions are shared between gateways.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// Redis; `None`: the process' own memory.
+    pub url: Option<LiveUrl>,
+    /// A file with the password, instead of one in the URL.
+    pub password_file: Option<PathBuf>,
+    /// The authorities that may sign Redis' certificate (PEM); `None`: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// For a connection, and for an answer.
+    pub timeout: Duration,
+    /// What every key and channel begins with.
+    pub key_prefix: String,
 }
 
 /// Where policy comes from.

@@ -113,6 +113,14 @@ fn one_fault_each() {
         ("[data]\nmaster_key_file = \"nowhere\"", "`master_key_file` in [data]"),
         ("[data]\ndir = \"/dev/null/data\"", "it is a file, not a folder"),
         ("[impersonation]\nttl_seconds = 0", "not between 1 and 28800"),
+        ("[database]\nurl = \"mysql://a@b/c\"", "begins with `postgres://`"),
+        ("[database]\nurl = \"postgres://b/c\"", "the URL names no user"),
+        ("[database]\nurl = \"postgres://a@b\"", "the URL names no database"),
+        ("[database]\nurl = \"postgres://a@b/c?sslmode=maybe\"", "`sslmode` is none of disable"),
+        ("[database]\nurl = \"postgres://a@b/c?timeout=1\"", "a parameter that isn't known"),
+        ("[database]\nurl = \"postgres://a@b/c\"", "`master_key_file` in [data] is needed"),
+        ("[database]\nowner_url = \"postgres://a@b/c\"", "`owner_url` without `url`"),
+        ("[database]\npassword_file = \"nowhere\"", "`password_file` in [database]"),
         ("server = 3", "`server` is a section"),
     ];
     for (text, wanted) in cases {
@@ -171,6 +179,57 @@ fn what_may_be_a_password_is_not_shown() {
         let shown = format!("{faults} {faults:?} {}", faults.lines().collect::<String>());
         assert!(shown.contains("hots") && !shown.contains("hunter2"), "{shown}");
     }
+}
+
+#[test]
+fn a_databases_password_is_never_shown() {
+    let dir = folder();
+    std::fs::write(dir.path().join("key"), "").unwrap();
+    let sound = "postgres://me:hunter2@h/d?sslmode=disable";
+    let text = format!("{GOOD}[data]\nmaster_key_file = \"key\"\n[database]\nurl = \"{sound}\"\n");
+    let config = parse("gate.toml", &text, dir.path()).unwrap();
+    let shown = format!("{config:?} {}", config.database.url.as_ref().unwrap());
+    assert!(shown.contains("postgres://me@h/d") && !shown.contains("hunter2"), "{shown}");
+    assert_eq!(config.database.url.unwrap().expose().expose(), sound);
+    for url in
+        [sound, "mysql://me:hunter2@a/b", "postgres://me:hunter2@a", "postgres://me:hunter2@a/b?x=hunter2"]
+    {
+        for key in ["url", "owner_url"] {
+            let faults = faults(&format!("[database]\n{key} = \"{url}\"\nurls = 3\n{GOOD}"));
+            let shown = format!("{faults} {faults:?} {}", faults.lines().collect::<String>());
+            assert!(shown.contains("urls") && !shown.contains("hunter2"), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn a_password_is_not_shown_beside_a_fault_either() {
+    let faults =
+        faults("[upstream]\nurl = \"http://a\"\n[live]\nurl = \"redis://me:hunter2@r\"\ntimeout = 5\n");
+    let shown = format!("{faults} {faults:?} {}", faults.lines().collect::<String>());
+    assert!(shown.contains("redis://me:***") && !shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn live_settings_that_do_not_fit_together() {
+    let dir = folder();
+    std::fs::write(dir.path().join("word"), "hunter2\n").unwrap();
+    let of = |live: &str| parse("gate.toml", &format!("{GOOD}[live]\n{live}\n"), dir.path());
+    for (live, wanted) in [
+        ("password_file = \"word\"", "`password_file` without `url` in [live]"),
+        (
+            "url = \"redis://:x@r\"\npassword_file = \"word\"",
+            "a password in `url` and one in `password_file`",
+        ),
+        ("url = \"redis://r\"\nca_file = \"word\"", "`ca_file` without TLS in [live]"),
+        ("url = \"rediss://r\"\nca_file = \"word\"", "`ca_file` in [live] is no PEM file of that kind"),
+        ("url = \"redis://r\"\nkey_prefix = \"{a\"", "`key_prefix` in [live] has a wrong value"),
+    ] {
+        let faults = of(live).expect_err(live);
+        assert!(faults.list().iter().any(|fault| fault.message == wanted), "{faults}");
+    }
+    let config = of("url = \"redis://me:hunter2@r\"").unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Secrets at rest: AES-256-GCM under the master key (NIST SP 800-38D), a random nonce each time.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use std::fs::OpenOptions;
@@ -38,6 +39,8 @@ pub enum SealError {
 /// Seals and opens small secrets with the master key.
 pub struct Sealer {
     key: LessSafeKey,
+    /// What other keys are derived from.
+    root: Prk,
 }
 
 impl Sealer {
@@ -63,8 +66,22 @@ impl Sealer {
         }
         let key =
             UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| SealError::Length { path: path.to_owned() })?;
+        let root = Salt::new(HKDF_SHA256, b"drawbridge master key").extract(&bytes);
         bytes.zeroize();
-        Ok(Self { key: LessSafeKey::new(key) })
+        Ok(Self { key: LessSafeKey::new(key), root })
+    }
+
+    /// A key for the purpose that `label` names, derived from the master key (HKDF-SHA256, RFC 5869, with `label`
+    /// as info): the same in every gateway that has the master key, and of no use for another purpose.
+    ///
+    /// # Errors
+    /// [`SealError::Sealed`], which doesn't happen: 32 bytes are within HKDF's limit.
+    pub fn derive(&self, label: &str) -> Result<[u8; 32], SealError> {
+        let mut key = [0_u8; 32];
+        let info = [label.as_bytes()];
+        let expanded = self.root.expand(&info, HKDF_SHA256).map_err(|_| SealError::Sealed)?;
+        expanded.fill(&mut key).map_err(|_| SealError::Sealed)?;
+        Ok(key)
     }
 
     /// Seals `secret`; `name` (for example the key id) is bound to it, so that sealed values can't be swapped.
@@ -117,6 +134,17 @@ mod tests {
         assert!(again.open("kid-2", &sealed).is_err());
         assert!(other.open("kid-1", &sealed).is_err());
         assert!(again.open("kid-1", "x.y").is_err());
+    }
+
+    #[test]
+    fn derived_keys_differ_by_label_and_master_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let one = Sealer::open_or_create(&dir.path().join("a")).unwrap();
+        let again = Sealer::open_or_create(&dir.path().join("a")).unwrap();
+        let other = Sealer::open_or_create(&dir.path().join("b")).unwrap();
+        assert_eq!(one.derive("live").unwrap(), again.derive("live").unwrap());
+        assert_ne!(one.derive("live").unwrap(), one.derive("dead").unwrap());
+        assert_ne!(one.derive("live").unwrap(), other.derive("live").unwrap());
     }
 
     #[test]

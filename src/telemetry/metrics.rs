@@ -1,6 +1,7 @@
 //! All metrics of the process, and their names.
 
 use super::hot::{CLASSES, Hot, HotCollector};
+use super::live::LiveMetrics;
 use prometheus::core::Collector;
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use std::sync::Arc;
@@ -51,6 +52,7 @@ struct Inner {
     reloads_rejected: IntCounter,
     view_age: Gauge,
     access_lost: IntCounter,
+    live: LiveMetrics,
 }
 
 /// All metrics of the process. Cheap to clone; every method is lock-free or nearly so.
@@ -93,6 +95,7 @@ impl Metrics {
                 Gauge::with_opts(opts("view_age_seconds", "Age of what the gateway knows of changes.")),
             ),
             access_lost: counter("access_lines_lost_total", "Access-log lines that found no room."),
+            live: LiveMetrics::register(&registry),
             registry,
         };
         let build = register(
@@ -169,6 +172,12 @@ impl Metrics {
         self.inner.access_lost.inc_by(lines);
     }
 
+    /// Those of the shared live store.
+    #[must_use]
+    pub fn live(&self) -> LiveMetrics {
+        self.inner.live.clone()
+    }
+
     /// Everything, in the text format of Prometheus 0.0.4 ([`prometheus::TEXT_FORMAT`]).
     #[must_use]
     pub fn render(&self) -> String {
@@ -185,7 +194,7 @@ fn opts(name: &str, help: &str) -> Opts {
     Opts::new(format!("drawbridge_{name}"), help)
 }
 
-fn add(registry: &Registry, collector: impl Collector + 'static) {
+pub(super) fn add(registry: &Registry, collector: impl Collector + 'static) {
     if let Err(error) = registry.register(Box::new(collector)) {
         tracing::error!(%error, "a metric is not exported");
     }
@@ -234,6 +243,12 @@ mod tests {
         metrics.policy_reload(false);
         metrics.view_age(Duration::from_millis(250));
         metrics.access_lines_lost(5);
+        let live = metrics.live();
+        live.request(crate::telemetry::LiveResult::Hit);
+        live.rejected("forged");
+        live.error("timeout");
+        live.hint();
+        live.connected(true);
         metrics.open_requests().store(1, Relaxed);
         let text = metrics.render();
         for line in [
@@ -256,6 +271,12 @@ mod tests {
             r#"drawbridge_policy_reloads_total{result="rejected"} 1"#,
             "drawbridge_view_age_seconds 0.25",
             "drawbridge_access_lines_lost_total 5",
+            r#"drawbridge_live_requests_total{result="hit"} 1"#,
+            r#"drawbridge_live_requests_total{result="error"} 0"#,
+            r#"drawbridge_live_rejected_total{reason="forged"} 1"#,
+            r#"drawbridge_live_errors_total{kind="timeout"} 1"#,
+            "drawbridge_live_hints_total 1",
+            "drawbridge_live_connected 1",
             "drawbridge_open_requests 1",
             concat!("drawbridge_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {

@@ -11,9 +11,11 @@ mod access_log;
 mod decisions;
 mod hot;
 mod json_line;
+mod live;
 mod metrics;
 pub mod process_log;
 mod sharded;
 
 pub use access_log::{AccessLine, AccessLog, AccessSink};
+pub use live::{LiveCounts, LiveMetrics, LiveResult};
 pub use metrics::{Metrics, StageName};

@@ -1,8 +1,9 @@
 //! The live store of a single gateway, in its own memory.
 
-use super::{Live, LiveError, Stamped};
+use super::{Live, LiveError, LiveHealth, Stamped};
 use crate::domain::ids::{ImpersonationId, PlatformUserId, Subject};
 use crate::domain::{Millis, Principal};
+use crate::telemetry::LiveCounts;
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
@@ -188,6 +189,13 @@ impl Live for Embedded {
 
     fn hints(&self) -> watch::Receiver<u64> {
         self.hint.subscribe()
+    }
+
+    fn reached(&self, _: u64) {}
+
+    fn health(&self) -> LiveHealth {
+        let counts = LiveCounts::default();
+        LiveHealth { store: "memory", connected: true, hearing_hints: true, last_error: None, counts }
     }
 }
 

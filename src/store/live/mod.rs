@@ -1,15 +1,19 @@
-//! The shared live view of sessions: a trait with two implementations (embedded here, Redis later), and the
-//! contract that both keep.
+//! The shared live view of sessions: a trait, two implementations (in memory for one gateway, Redis for many),
+//! and the contract that both keep.
 
 mod embedded;
+mod redis;
 
 #[cfg(test)]
 pub(crate) mod contract;
 
 pub use embedded::Embedded;
+pub use redis::{Redis, RedisOptions};
 
 use crate::domain::ids::{ImpersonationId, PlatformUserId, Subject};
 use crate::domain::{Millis, Session};
+use crate::telemetry::LiveCounts;
+use serde::Serialize;
 use std::sync::Arc;
 
 /// A session's facts with the change number at which they were read.
@@ -19,12 +23,30 @@ pub struct Stamped {
     pub session: Arc<Session>,
     /// Head of the change log, read before the facts.
     pub as_of: u64,
+    /// Which log that was: [`crate::store::change::Position::fingerprint`] of its head.
+    pub log: u64,
 }
 
 /// The live store can't be used now. Never an obstacle: SQL has the record.
 #[derive(Debug, thiserror::Error)]
 #[error("the live store can't be reached: {0}")]
 pub struct LiveError(pub String);
+
+/// How a live store is, for `/readyz`. Never a reason to send traffic away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LiveHealth {
+    /// `memory` or `redis`.
+    pub store: &'static str,
+    /// Whether it can be asked.
+    pub connected: bool,
+    /// Whether hints of other gateways are heard.
+    pub hearing_hints: bool,
+    /// What was wrong last, if anything was.
+    pub last_error: Option<&'static str>,
+    /// What came of asking.
+    #[serde(flatten)]
+    pub counts: LiveCounts,
+}
 
 /// Live sessions with their facts, expiring with the session.
 ///
@@ -43,4 +65,8 @@ pub trait Live: Send + Sync {
     async fn hint(&self, n: u64) -> Result<(), LiveError>;
     /// The newest hint, to wait on.
     fn hints(&self) -> tokio::sync::watch::Receiver<u64>;
+    /// The change log, as this process has read it, has reached `n`: what is stamped later isn't believed.
+    fn reached(&self, n: u64);
+    /// How it is.
+    fn health(&self) -> LiveHealth;
 }
