@@ -4,6 +4,7 @@ use super::error::StartError;
 use crate::access::{Access, AccessParts, AccessSettings};
 use crate::audit::AuditWriter;
 use crate::config::{AccessLogTo, Config, Database, DatabaseUrl};
+use crate::domain::ids::BootId;
 use crate::domain::{Clock, Millis, Secret, ShiftedClock};
 use crate::identity::{Assertions, KeyError, Keys, SealError, Sealer, Tokens};
 use crate::policy::{PolicyEngine, PolicyFolders};
@@ -166,8 +167,14 @@ async fn records(config: &Config, policy: Arc<PolicyEngine>, exclusive: bool) ->
         other => other.into(),
     })?;
     let keys = Arc::new(keys);
-    let audit =
-        if exclusive { AuditWriter::start(db.clone()).await? } else { AuditWriter::beside(db.clone()) };
+    // One gateway holds a folder, so its name is fixed: the next boot closes what this one leaves open.
+    let boot = BootId::random();
+    let gateway = if db.is_shared() { boot.as_str() } else { "embedded" };
+    let audit = if exclusive {
+        AuditWriter::start(db.clone(), gateway).await?
+    } else {
+        AuditWriter::beside(db.clone())
+    };
     let tokens = Tokens::new(keys.clone(), &config.server.public_url.to_string());
     let settings = AccessSettings {
         impersonation_ttl: Millis::try_from(config.impersonation.ttl.as_millis()).unwrap_or(Millis::MAX),
