@@ -209,7 +209,7 @@ async fn records(
         let needed = exclusive && without() != Some(Rule::Lease);
         let lease = if needed { Lease::needed(max_staleness) } else { Lease::not_needed() };
         let name = format!("{} (process {})", config.server.listen, std::process::id());
-        (lease, Some(Cluster::new(BootId::random(), name)))
+        (lease, Some(Cluster::new(boot, name)))
     } else {
         (Lease::not_needed(), None)
     };
