@@ -188,8 +188,14 @@ async fn records(
         other => other.into(),
     })?;
     let keys = Arc::new(keys);
-    let audit =
-        if exclusive { AuditWriter::start(db.clone()).await? } else { AuditWriter::beside(db.clone()) };
+    // One gateway holds a folder, so its name is fixed: the next boot closes what this one leaves open.
+    let boot = BootId::random();
+    let gateway = if db.is_shared() { boot.as_str() } else { "embedded" };
+    let audit = if exclusive {
+        AuditWriter::start(db.clone(), gateway).await?
+    } else {
+        AuditWriter::beside(db.clone())
+    };
     let tokens = Tokens::new(keys.clone(), &config.server.public_url.to_string());
     let settings = AccessSettings {
         impersonation_ttl: Millis::try_from(config.impersonation.ttl.as_millis()).unwrap_or(Millis::MAX),
@@ -203,7 +209,7 @@ async fn records(
         let needed = exclusive && without() != Some(Rule::Lease);
         let lease = if needed { Lease::needed(max_staleness) } else { Lease::not_needed() };
         let name = format!("{} (process {})", config.server.listen, std::process::id());
-        (lease, Some(Cluster::new(BootId::random(), name)))
+        (lease, Some(Cluster::new(boot, name)))
     } else {
         (Lease::not_needed(), None)
     };
