@@ -66,7 +66,31 @@ macro_rules! live_grants {
     };
 }
 
+/// Locks grants in the order of their ids. Alone in its statement: what is read with a lock is as it was before the
+/// wait for it.
+macro_rules! lock_grants {
+    ($condition:literal) => {
+        concat!(
+            "SELECT i.id FROM impersonation i WHERE i.ended_at IS NULL AND ",
+            $condition,
+            " ORDER BY i.id {for_update}"
+        )
+    };
+}
+
 impl LiveGrants {
+    async fn lock(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        let (sql, id) = match self {
+            Self::One(id) => (lock_grants!("i.id = $1"), id.as_str()),
+            Self::OfOrg(id) => (lock_grants!("i.org_id = $1"), id.as_str()),
+            Self::OfUser(id) => (lock_grants!("i.platform_user_id = $1"), id.as_str()),
+            Self::ExpiredOfUser(id) => {
+                (lock_grants!("i.platform_user_id = $1 AND i.expires_at <= {now}"), id.as_str())
+            }
+        };
+        tx.rows(sql, &[id.into()]).await.map(drop)
+    }
+
     async fn rows(&self, tx: &mut Tx) -> Result<Vec<Row>, StoreError> {
         match self {
             Self::One(id) => tx.rows(live_grants!("i.id = $1"), &[id.as_str().into()]).await,
@@ -104,6 +128,7 @@ pub(super) async fn end_grants(
 ) -> Result<(Vec<Ended>, Option<ChangeRecord>), StoreError> {
     let mut ended = Vec::new();
     let mut subjects: Vec<Subject> = Vec::new();
+    which.lock(tx).await?;
     for row in which.rows(tx).await? {
         let grant = grant_of(&row)?;
         let closed = tx
@@ -226,6 +251,8 @@ impl Access {
             let (id, owner, template) = (id.clone(), owner.clone(), template.clone());
             let again = again.clone();
             Box::pin(async move {
+                // The lock first: whoever waited for it is asked about as things are after the wait.
+                LiveGrants::One(id.clone()).lock(tx).await?;
                 if let Some(again) = again {
                     again.judge(tx).await?;
                 }
