@@ -37,6 +37,7 @@ impl Access {
         let position = change::position(&mut tx).await?;
         drop(tx);
         self.view.start_over(position.n);
+        self.live.start_over(position.n);
         Ok(position)
     }
 

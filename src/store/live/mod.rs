@@ -65,6 +65,9 @@ pub trait Live: Send + Sync {
     fn hints(&self) -> tokio::sync::watch::Receiver<u64>;
     /// The change log, as this process has read it, has reached `n`: what is stamped later isn't believed.
     fn reached(&self, n: u64);
+    /// The change log is another one than before, and has reached `n`: what was stamped by the old one isn't
+    /// believed.
+    fn start_over(&self, n: u64);
     /// How it is.
     fn health(&self) -> LiveHealth;
 }

@@ -22,6 +22,8 @@ pub(super) enum Rejected {
     Forged,
     /// Stamped with a change that the records haven't reached.
     Future,
+    /// Stamped by a change log that may be another one.
+    Past,
     /// The key holds something else than a string.
     WrongType,
 }
@@ -32,6 +34,7 @@ impl Rejected {
             Self::Malformed => "malformed",
             Self::Forged => "forged",
             Self::Future => "future",
+            Self::Past => "past",
             Self::WrongType => "wrong_type",
         }
     }

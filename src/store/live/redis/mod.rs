@@ -66,6 +66,8 @@ pub struct Redis {
     /// What the change log is known to have reached. Facts stamped later are of another history, which a
     /// change of this one wouldn't make stale, or of another gateway that is ahead: then they are read again.
     reached: AtomicU64,
+    /// Up to here stamps may be of a change log that is no more.
+    floor: AtomicU64,
     /// The latest `now` that a caller gave.
     latest: AtomicI64,
     metrics: LiveMetrics,
@@ -102,6 +104,7 @@ impl Redis {
             newest,
             hearing: heard,
             reached: AtomicU64::new(reached),
+            floor: AtomicU64::new(0),
             latest: AtomicI64::new(Millis::MIN),
             metrics,
             _tasks: tasks.map(AbortOnDropHandle::new),
@@ -138,6 +141,9 @@ impl Redis {
             // Nothing of a gateway behind us: leave it to those who are that far.
             Ok(opened) if opened.as_of > self.reached.load(Ordering::Relaxed) => {
                 Err(Failure::Rejected(Rejected::Future))
+            }
+            Ok(opened) if opened.as_of < self.floor.load(Ordering::Relaxed) => {
+                Err(Failure::Rejected(Rejected::Past))
             }
             Ok(opened) => Ok(Some(opened)),
             Err(why) => {
@@ -267,6 +273,11 @@ impl Live for Redis {
 
     fn reached(&self, n: u64) {
         self.reached.fetch_max(n, Ordering::Relaxed);
+    }
+
+    fn start_over(&self, n: u64) {
+        let before = self.reached.swap(n, Ordering::Relaxed);
+        self.floor.fetch_max(before.saturating_add(1), Ordering::Relaxed);
     }
 
     fn health(&self) -> LiveHealth {
