@@ -55,7 +55,7 @@ impl Access {
         drop(tx);
         match followed {
             Followed::Applied(_) => self.followed(),
-            Followed::Diverged => *follower = Follower::starting_at(self.start_over(&self.db).await?),
+            Followed::Diverged => *follower = Follower::starting_at(self.start_over(None).await?),
         }
         Ok(())
     }

@@ -106,8 +106,13 @@ impl Access {
             let nothing = InMemory { subjects: Vec::new(), reason: RevokeReason::PlatformUserDisabled };
             result = self.revoke(nothing, &work).await;
         }
-        if let Err(ActError::Store(StoreError::Full(_) | StoreError::ReadOnly(_) | StoreError::Io(_))) =
-            &result
+        if let Err(ActError::Store(
+            StoreError::Full(_)
+            | StoreError::ReadOnly(_)
+            | StoreError::Io(_)
+            | StoreError::Unreachable(_)
+            | StoreError::Unknown(_),
+        )) = &result
         {
             self.disable_unwritten(&me, &asked, &request).await?;
         }

@@ -33,7 +33,7 @@ pub use directory::{ImpersonationRecord, OrgSearch, Paged, PlatformUserRecord};
 pub use disable::{ADMIN_ROLE, Cause, DisableRequest, Disabled, Enabled};
 pub use end::{Ended, EndedAll};
 pub use entries::entry;
-pub use freshness::{Cluster, Following, Gateway, Lease};
+pub use freshness::{Cluster, Following, Gateway, Lease, Rule};
 pub use known::{Authenticated, CredentialError, Known};
 pub use mint::{MintRequest, Minted};
 pub use provision::{Issued, NewOrg, NewPerson};

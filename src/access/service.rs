@@ -1,7 +1,7 @@
 //! The front door: credentials in, sessions with their facts out.
 
 use super::credentials::{self, Credentials, Proof};
-use super::freshness::Freshness;
+use super::freshness::{Freshness, Rule};
 use super::mint::MintLimiter;
 use super::records;
 use super::view::View;
@@ -26,6 +26,9 @@ pub struct AccessSettings {
     pub impersonation_ttl: Millis,
     /// Mints a minute for each platform user.
     pub mint_per_minute: u32,
+    /// For tests: a rule that is left out.
+    #[doc(hidden)]
+    pub without: Option<Rule>,
 }
 
 /// What [`Access`] is composed of.
@@ -78,7 +81,8 @@ impl Access {
         let AccessParts { db, live, policy, tokens, audit, clock, settings, started_at, lease, cluster } =
             parts;
         let limiter = MintLimiter::new(settings.mint_per_minute);
-        let (view, credentials) = (View::starting_at(started_at.n), Credentials::default());
+        let view = View::starting_at(&started_at, settings.without != Some(Rule::Stamp));
+        let credentials = Credentials::default();
         let followed_at = AtomicI64::new(clock.now());
         Self {
             db,
@@ -157,6 +161,10 @@ impl Access {
         Err(CredentialError::Stale)
     }
 
+    pub(super) fn is_without(&self, rule: Rule) -> bool {
+        self.settings.without == Some(rule)
+    }
+
     /// Whether a request that was let in on these facts may still go out: asked before the first byte of every
     /// upstream try, since it may have waited in between.
     #[must_use]
@@ -170,7 +178,9 @@ impl Access {
             return Ok(Some(known));
         }
         let now = self.clock.now();
-        if let Ok(Some(stamped)) = self.live.get(key, now).await {
+        if let Ok(Some(stamped)) = self.live.get(key, now).await
+            && (self.view.vouches(stamped.as_of, stamped.log) || self.is_without(Rule::Stamp))
+        {
             let session = Arc::unwrap_or_clone(stamped.session);
             if let Ok(known) = self.view.insert(session, stamped.as_of, now) {
                 return Ok(Some(known));
@@ -179,12 +189,13 @@ impl Access {
         for _ in 0..READ_ATTEMPTS {
             let mut tx = self.db.read().await.map_err(unavailable)?;
             // The head first: what is stamped with it is at least as new.
-            let as_of = change::head(&mut tx).await.map_err(unavailable)?;
+            let head = change::position(&mut tx).await.map_err(unavailable)?;
             let session = records::session(&mut tx, key).await.map_err(unavailable)?;
             drop(tx);
             let Some(session) = session else { return Ok(None) };
-            if let Ok(known) = self.view.insert(session, as_of, now) {
-                let stamped = Stamped { session: known.session.clone(), as_of };
+            if let Ok(known) = self.view.insert(session, head.n, now) {
+                let log = head.fingerprint();
+                let stamped = Stamped { session: known.session.clone(), as_of: head.n, log };
                 if known.session.ended.is_none() && self.live.put(stamped).await.is_err() {
                     tracing::debug!("the live store didn't take a session");
                 }

@@ -1,7 +1,7 @@
 //! How an act is carried out: one transaction with its audit entries and its change records (appended
 //! last, under the head row's lock), then in force in this process before the call answers.
 
-use super::Access;
+use super::{Access, Rule};
 use crate::domain::RevokeReason;
 use crate::domain::ids::Subject;
 use crate::policy::Denial;
@@ -97,17 +97,36 @@ impl Access {
         self.carry_out(&work).await
     }
 
+    /// Runs `work`, and once more when the database broke a deadlock by it: nothing of it was written then.
     async fn carry_out<T: Send>(
         &self,
         work: &(impl for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync),
     ) -> Result<T, ActError> {
+        let mut tries = 1;
+        loop {
+            match self.attempt(work).await {
+                Err(ActError::Store(error)) if self.db.again(&error, tries) => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
+    async fn attempt<T: Send>(
+        &self,
+        work: &(impl for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync),
+    ) -> Result<T, ActError> {
+        let drawn = if self.is_without(Rule::HeadRow) { Some(change::draw(&self.db).await?) } else { None };
         let mut tx = self.db.write().await?;
         let Done { value, changes, repeated } = work(&mut tx).await?;
         let before =
             if repeated && self.lease.is_needed() { Some(change::head(&mut tx).await?) } else { None };
         let mut numbered = Vec::with_capacity(changes.len());
         for record in changes {
-            numbered.push((change::append(&mut tx, &record).await?, record));
+            let n = match drawn {
+                None => change::append(&mut tx, &record).await?,
+                Some(n) => change::append_unchained(&mut tx, n, &record).await?,
+            };
+            numbered.push((n, record));
         }
         tx.commit().await?;
         self.publish(&numbered).await;

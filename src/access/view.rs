@@ -4,12 +4,18 @@
 //!
 //! Pure memory: no I/O, no waiting. [`super::Access`] fills it and applies changes to it.
 
+mod log;
+#[cfg(test)]
+mod tests;
+
 use super::{Cancellation, Known};
 use crate::domain::ids::{ImpersonationId, OrgId, PlatformUserId, Subject};
 use crate::domain::{Millis, Org, RevokeReason, Session};
 use crate::identity::AssertionSlot;
 use crate::policy::PreparedSlot;
+use crate::store::change::Position;
 use crate::store::{ChangeRecord, Effect};
+use log::Log;
 use parking_lot::RwLock;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -41,6 +47,9 @@ struct Inner {
     applied: u64,
     /// Applied beyond that, while one before them is still missing.
     ahead: BTreeSet<u64>,
+    log: Log,
+    /// False only in a test that takes the rule of this module out.
+    checks_stamps: bool,
     /// Revocations that the disk refused: in force here all the same, until the record is written or
     /// the gateway restarts (architecture §6).
     unrecorded: HashMap<Subject, RevokeReason>,
@@ -70,18 +79,29 @@ pub(super) struct Overtaken;
 impl View {
     /// Knows nothing, so that all changes up to `head` are applied already. What others knew before that isn't
     /// taken: which of it has changed since, nobody here remembers.
-    pub(super) fn starting_at(head: u64) -> Self {
-        Self { inner: RwLock::new(Inner { applied: head, floor: head, ..Inner::default() }) }
+    pub(super) fn starting_at(head: &Position, checks_stamps: bool) -> Self {
+        Self { inner: RwLock::new(Inner { checks_stamps, ..Inner::starting_at(head) }) }
     }
 
     /// Forgets everything, to go on at `head` of another log.
-    pub(super) fn start_over(&self, head: u64) {
+    pub(super) fn start_over(&self, head: &Position) {
         let mut inner = self.inner.write();
         for entry in inner.sessions.values() {
             entry.handle.cancel();
         }
         let unrecorded = std::mem::take(&mut inner.unrecorded);
-        *inner = Inner { applied: head, floor: head, unrecorded, ..Inner::default() };
+        *inner = Inner { unrecorded, checks_stamps: inner.checks_stamps, ..Inner::starting_at(head) };
+    }
+
+    /// Remembers the log as it is read on, place by place.
+    pub(super) fn remember(&self, position: &Position) {
+        self.inner.write().log.push(position.fingerprint());
+    }
+
+    /// Whether facts that somebody else read at change `n` of the log with this fingerprint were read in the log
+    /// that this gateway follows, no further than it has come. Facts from a past that was undone are not.
+    pub(super) fn vouches(&self, n: u64, fingerprint: u64) -> bool {
+        self.inner.read().log.at(n) == Some(fingerprint)
     }
 
     /// Cuts what is open under sessions, which are read again when they are met next; how many they were.
@@ -241,6 +261,10 @@ fn is_org(subject: &Subject) -> bool {
 }
 
 impl Inner {
+    fn starting_at(head: &Position) -> Self {
+        Self { applied: head.n, floor: head.n, log: Log::ending_at(head), ..Self::default() }
+    }
+
     /// Whether change `n` has not been applied yet; from now on it has.
     fn is_news(&mut self, n: u64) -> bool {
         if n <= self.applied || !self.ahead.insert(n) {
@@ -253,6 +277,9 @@ impl Inner {
     }
 
     fn is_current(&self, subjects: &[Subject], as_of: u64) -> bool {
+        if !self.checks_stamps {
+            return true;
+        }
         as_of >= self.floor && subjects.iter().all(|s| self.changed.get(s).is_none_or(|n| *n <= as_of))
     }
 
@@ -329,91 +356,4 @@ impl Inner {
 /// Whether a request of an earlier version of the facts still holds the handle (`own` holders are ours).
 fn others_hold(entry: &Entry, own: usize) -> bool {
     entry.handle.holders() > own
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::ids::{OrgUserId, SessionId};
-    use crate::domain::{Membership, OrgRole, OrgUser, Principal};
-
-    fn session(key: &SessionId, user: &OrgUserId, expires_at: Millis) -> Session {
-        Session {
-            key: key.subject(),
-            principal: Principal::OrgUser(OrgUser {
-                id: user.clone(),
-                email: String::new(),
-                display_name: String::new(),
-                active: true,
-                memberships: vec![Membership { org: OrgId::random(), role: OrgRole::Viewer }],
-            }),
-            started_at: 0,
-            expires_at,
-            ended: None,
-        }
-    }
-
-    fn record(effect: Effect, subject: Subject) -> ChangeRecord {
-        ChangeRecord { effect, subjects: vec![subject] }
-    }
-
-    #[test]
-    fn facts_older_than_a_change_are_refused() {
-        let (view, key, user) = (View::default(), SessionId::random(), OrgUserId::random());
-        view.apply(7, &record(Effect::Changed, user.subject()));
-        assert_eq!(view.insert(session(&key, &user, 100), 6, 0).err(), Some(Overtaken));
-        assert!(view.insert(session(&key, &user, 100), 7, 0).is_ok());
-    }
-
-    #[test]
-    fn what_is_open_is_cut_even_after_the_facts_were_forgotten() {
-        let (view, key, user) = (View::default(), SessionId::random(), OrgUserId::random());
-        let open = view.insert(session(&key, &user, 100), 0, 0).unwrap();
-        view.apply(1, &record(Effect::Changed, user.subject()));
-        assert!(view.session(&key.subject()).is_none() && !open.cancellation.is_cancelled());
-        view.apply(2, &record(Effect::Ended(None), user.subject()));
-        assert!(open.cancellation.is_cancelled());
-    }
-
-    #[test]
-    fn facts_read_anew_share_the_handle() {
-        let (view, key, user) = (View::default(), SessionId::random(), OrgUserId::random());
-        let old = view.insert(session(&key, &user, 100), 0, 0).unwrap();
-        view.apply(1, &record(Effect::Changed, key.subject()));
-        let new = view.insert(session(&key, &user, 100), 1, 0).unwrap();
-        view.apply(2, &record(Effect::Ended(None), key.subject()));
-        assert!(old.cancellation.is_cancelled() && new.cancellation.is_cancelled());
-    }
-
-    #[test]
-    fn each_change_is_applied_once_and_gaps_are_remembered() {
-        let (view, key, user) = (View::starting_at(4), SessionId::random(), OrgUserId::random());
-        view.apply(6, &record(Effect::Ended(None), user.subject()));
-        assert_eq!(view.applied(), 4);
-        let open = view.insert(session(&key, &user, 100), 6, 0).unwrap();
-        view.apply(6, &record(Effect::Ended(None), user.subject()));
-        assert!(!open.cancellation.is_cancelled(), "an end from before the session");
-        view.apply(5, &record(Effect::Changed, OrgUserId::random().subject()));
-        assert_eq!(view.applied(), 6);
-    }
-
-    #[test]
-    fn the_time_being_over_cuts() {
-        let (view, key, user) = (View::default(), SessionId::random(), OrgUserId::random());
-        let open = view.insert(session(&key, &user, 100), 0, 0).unwrap();
-        view.expire(99);
-        assert!(!open.cancellation.is_cancelled());
-        view.expire(100);
-        assert!(open.cancellation.is_cancelled() && view.session(&key.subject()).is_none());
-    }
-
-    #[test]
-    fn an_unrecorded_end_holds_until_a_record_comes() {
-        let (view, key, user) = (View::default(), SessionId::random(), OrgUserId::random());
-        view.apply_unrecorded(&[user.subject()], RevokeReason::PlatformUserDisabled);
-        let known = view.insert(session(&key, &user, 100), 0, 0).unwrap();
-        assert_eq!(known.session.ended, Some(RevokeReason::PlatformUserDisabled));
-        view.apply(1, &record(Effect::Changed, user.subject()));
-        assert_eq!(view.insert(session(&key, &user, 100), 1, 0).unwrap().session.ended, None);
-    }
 }

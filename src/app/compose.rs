@@ -2,14 +2,17 @@
 
 use super::error::StartError;
 use super::live;
-use crate::access::{Access, AccessParts, AccessSettings, Lease};
+use crate::access::{Access, AccessParts, AccessSettings, Cluster, Lease, Rule};
 use crate::audit::AuditWriter;
-use crate::config::{AccessLogTo, Config};
-use crate::domain::{Clock, Millis, ShiftedClock};
+use crate::config::{AccessLogTo, Config, Database, DatabaseUrl};
+use crate::domain::ids::BootId;
+use crate::domain::{Clock, Millis, Secret, ShiftedClock};
 use crate::identity::{Assertions, KeyError, Keys, SealError, Sealer, Tokens};
 use crate::policy::{PolicyEngine, PolicyFolders};
-use crate::store::{Db, DbOptions, Live, change};
+use crate::store::db::{Finding, Migrated, examine, migrate};
+use crate::store::{Db, DbOptions, Live, PostgresOptions, Target, change};
 use crate::telemetry::{AccessLog, AccessSink, Metrics};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The parts of a gateway, before it listens.
@@ -39,6 +42,12 @@ pub struct Composition {
 /// How far the clock is moved, for tests of expiry; whoever sets the environment owns the process anyway.
 fn clock_shift() -> Millis {
     std::env::var("DRAWBRIDGE_TEST_CLOCK_SHIFT_MS").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// A rule that a test takes out, to see that its absence is noticed. A release doesn't listen.
+fn without() -> Option<Rule> {
+    let name = std::env::var("DRAWBRIDGE_TEST_WITHOUT").ok().filter(|_| cfg!(debug_assertions))?;
+    Rule::from_name(&name)
 }
 
 /// Opens the data folder as the one gateway that holds it, loads policies and keys, starts the audit writer.
@@ -92,6 +101,60 @@ pub async fn open_access(config: &Config) -> Result<(Arc<Access>, AuditWriter), 
     Ok((access, audit))
 }
 
+/// Where the records of `config` are.
+fn target(config: &Config) -> Result<Target, StartError> {
+    let database = &config.database;
+    match &database.url {
+        None => Ok(Target::Folder(config.data.dir.clone())),
+        Some(url) => Ok(Target::Postgres(postgres(database, url, database.password_file.as_deref())?)),
+    }
+}
+
+fn postgres(
+    database: &Database,
+    url: &DatabaseUrl,
+    password_file: Option<&Path>,
+) -> Result<PostgresOptions, StartError> {
+    let password = password_file.map(|path| {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| StartError::File { path: path.to_owned(), source })?;
+        Ok::<_, StartError>(Secret::new(text.trim_end_matches(['\r', '\n'])))
+    });
+    Ok(PostgresOptions {
+        url: url.expose().clone(),
+        password: password.transpose()?,
+        connections: database.connections,
+        connect_timeout: database.connect_timeout,
+        statement_timeout: database.statement_timeout,
+    })
+}
+
+/// Brings PostgreSQL's tables up to date, as their owner, and gives the gateways' role what it needs.
+///
+/// # Errors
+/// [`StartError`]: what is wrong, and what to do.
+pub async fn migrate_database(config: &Config) -> Result<Migrated, StartError> {
+    let database = &config.database;
+    let (Some(url), Some(owner)) = (&database.url, &database.owner_url) else {
+        return Err(StartError::Usage(
+            "set `url` (the gateways' role) and `owner_url` (the owner of the tables) in [database]; \
+             SQLite is migrated at start"
+                .to_owned(),
+        ));
+    };
+    let gateways = postgres(database, url, database.password_file.as_deref())?;
+    let owner = postgres(database, owner, database.owner_password_file.as_deref())?;
+    Ok(migrate(&owner, &gateways).await?)
+}
+
+/// Everything that a gateway needs of its records, looked at.
+///
+/// # Errors
+/// [`StartError::File`]: the file of a password can't be read.
+pub async fn examine_records(config: &Config) -> Result<Vec<Finding>, StartError> {
+    Ok(examine(&target(config)?).await)
+}
+
 struct Records {
     access: Arc<Access>,
     audit: AuditWriter,
@@ -108,10 +171,14 @@ async fn records(
 ) -> Result<Records, StartError> {
     let shift = clock_shift();
     let clock: Arc<dyn Clock> = Arc::new(ShiftedClock(shift));
-    let options = DbOptions { exclusive, clock_shift: shift, ..DbOptions::new(config.data.dir.clone()) };
-    let db = Db::open(options)
-        .await
-        .map_err(|source| StartError::Data { path: config.data.dir.clone(), source })?;
+    let target = target(config)?;
+    let embedded = matches!(target, Target::Folder(_));
+    let options =
+        DbOptions { target, exclusive, clock_shift: shift, ..DbOptions::new(config.data.dir.clone()) };
+    let db = Db::open(options).await.map_err(|source| match source {
+        source if embedded => StartError::Data { path: config.data.dir.clone(), source },
+        source => StartError::Store(source),
+    })?;
     let sealer = Sealer::open_or_create(&config.data.master_key_file)?;
     let keys = Keys::load_or_create(&db, &sealer, clock.as_ref()).await.map_err(|error| match error {
         KeyError::Seal(SealError::Sealed) => StartError::OtherMasterKey {
@@ -121,14 +188,31 @@ async fn records(
         other => other.into(),
     })?;
     let keys = Arc::new(keys);
-    let audit =
-        if exclusive { AuditWriter::start(db.clone()).await? } else { AuditWriter::beside(db.clone()) };
+    // One gateway holds a folder, so its name is fixed: the next boot closes what this one leaves open.
+    let boot = BootId::random();
+    let gateway = if db.is_shared() { boot.as_str() } else { "embedded" };
+    let audit = if exclusive {
+        AuditWriter::start(db.clone(), gateway).await?
+    } else {
+        AuditWriter::beside(db.clone())
+    };
     let tokens = Tokens::new(keys.clone(), &config.server.public_url.to_string());
     let settings = AccessSettings {
         impersonation_ttl: Millis::try_from(config.impersonation.ttl.as_millis()).unwrap_or(Millis::MAX),
         mint_per_minute: config.impersonation.mint_per_minute,
+        without: without(),
     };
     let started_at = change::position(&mut db.read().await?).await?;
+    let (lease, cluster) = if db.is_shared() {
+        let max_staleness = Millis::try_from(config.session.max_staleness.as_millis()).unwrap_or(Millis::MAX);
+        // An operator's command serves nothing.
+        let needed = exclusive && without() != Some(Rule::Lease);
+        let lease = if needed { Lease::needed(max_staleness) } else { Lease::not_needed() };
+        let name = format!("{} (process {})", config.server.listen, std::process::id());
+        (lease, Some(Cluster::new(boot, name)))
+    } else {
+        (Lease::not_needed(), None)
+    };
     let live = live::open(&config.live, &sealer, started_at.n, metrics.live()).await?;
     let parts = AccessParts {
         db,
@@ -139,8 +223,8 @@ async fn records(
         clock: clock.clone(),
         settings,
         started_at,
-        lease: Lease::not_needed(),
-        cluster: None,
+        lease,
+        cluster,
     };
     Ok(Records { access: Arc::new(Access::new(parts)), audit, keys, clock, live })
 }

@@ -16,7 +16,7 @@ mod serve;
 mod settings;
 mod story;
 
-pub use compose::{Composition, compose, open_access};
+pub use compose::{Composition, compose, examine_records, migrate_database, open_access};
 pub use dev::{DevOptions, DevReady, dev};
 pub use error::StartError;
 pub use run::{Running, start};

@@ -3,6 +3,7 @@
 use super::entry::{ActorType, Entry, Logs, Stage};
 use crate::domain::Event;
 use crate::domain::ids::{ImpersonationId, OrgId, PlatformUserId, RequestId, SessionId};
+use crate::store::db::testing::{Engine, Store};
 use crate::store::{Db, DbOptions};
 
 /// A permitted request under grant `imp`, by Staff.
@@ -76,6 +77,19 @@ pub(crate) async fn store(folder: &std::path::Path) -> Db {
 /// The same, opened with `options`. What is there already stays.
 pub(crate) async fn store_with(options: DbOptions) -> Db {
     let db = Db::open(options).await.unwrap();
+    filled(&db).await;
+    db
+}
+
+/// The same on either engine.
+pub(crate) async fn store_on(engine: Engine) -> Store {
+    let store = Store::open(engine).await;
+    filled(&store.db).await;
+    store
+}
+
+/// Puts them into an open store.
+pub(crate) async fn filled(db: &Db) {
     let mut tx = db.write().await.unwrap();
     for org in ["acme", "globex"] {
         tx.execute(
@@ -103,5 +117,4 @@ pub(crate) async fn store_with(options: DbOptions) -> Db {
         .unwrap();
     }
     tx.commit().await.unwrap();
-    db
 }

@@ -7,6 +7,8 @@
 
 pub mod check;
 pub mod dev;
+pub mod doctor;
+pub mod migrate;
 pub mod org;
 pub mod policy;
 mod printer;
@@ -67,6 +69,10 @@ pub enum Command {
     Serve(serve::Args),
     /// Check a configuration file and say all that is wrong with it
     Check(check::Args),
+    /// Look at what a gateway needs of its records: explain what is wrong, and what to do
+    Doctor(doctor::Args),
+    /// Bring the tables in PostgreSQL up to date
+    Migrate(migrate::Args),
     /// Check and test policies
     Policy(policy::Args),
     /// Issue tokens on a configured server
@@ -167,6 +173,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             Command::Dev(args) => dev::run(args),
             Command::Serve(args) => serve::run(&args),
             Command::Check(args) => check::run(&args, &mut out),
+            Command::Doctor(args) => doctor::run(&args, &mut out),
+            Command::Migrate(args) => migrate::run(&args, &mut out),
             Command::Policy(args) => policy::run(args),
             Command::Token(args) => token::run(args),
             Command::Org(args) => org::run(args),

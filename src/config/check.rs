@@ -19,7 +19,52 @@ pub(super) fn check(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
     repeated("websocket_origins", &raw.credentials.websocket_origins, faults);
     repeated("hosts", &raw.server.hosts, faults);
     folders(raw, base, faults);
+    database(raw, base, faults);
     live(raw, base, faults);
+}
+
+fn database(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
+    let database = &raw.database;
+    if let Some(span) = database.url.span()
+        && database.url.value.is_some()
+        && raw.data.master_key_file.is_sound()
+        && !has(&raw.data.master_key_file)
+    {
+        faults.push(Fault {
+            secret: true,
+            ..fault(
+                "`master_key_file` in [data] is needed with `url` in [database]",
+                "gateways that share records share the key that encrypts keys in them",
+                "make one (32 random bytes, mode 0600), put it on every gateway and name it",
+                span,
+            )
+        });
+    }
+    if let Some(span) = database.owner_url.span()
+        && database.owner_url.value.is_some()
+        && database.url.is_sound()
+        && database.url.value.is_none()
+    {
+        faults.push(Fault {
+            secret: true,
+            ..fault(
+                "`owner_url` without `url` in [database]",
+                "alone",
+                "`url` names the role that gateways have; `drawbridge migrate` gives it what it needs",
+                span,
+            )
+        });
+    }
+    for (setting, key) in
+        [(&database.password_file, "password_file"), (&database.owner_password_file, "owner_password_file")]
+    {
+        if let Some(span) = setting.span().filter(|_| has(setting)) {
+            let path = base.join(&setting.value);
+            if let Err(error) = File::open(&path) {
+                faults.push(unusable(key, "database", &path, &error.to_string(), Some(span)));
+            }
+        }
+    }
 }
 
 fn fault(message: impl Into<String>, label: impl Into<String>, help: &str, span: Range<usize>) -> Fault {

@@ -6,11 +6,13 @@
 //! that aren't there are looked for (`check`), and only a file without fault becomes a [`Config`].
 //! `config/drawbridge.toml` documents every key with its default; a test keeps the two equal.
 //!
-//! Nothing here opens a port or keeps a secret: the file holds paths to keys, never keys.
+//! Nothing here opens a port. Keys are files that the configuration names; a password may stand in the URL of a
+//! database, and is shown nowhere.
 //!
 //! Main types: [`Config`] and its sections, [`Faults`]. Next: `raw` for keys and defaults.
 
 mod check;
+mod database;
 mod document;
 mod fault;
 mod live_url;
@@ -18,12 +20,13 @@ mod net;
 mod raw;
 mod settings;
 
+pub use database::DatabaseUrl;
 pub use fault::{Fault, Faults, Look};
 pub use live_url::{LiveTopology, LiveUrl};
 pub use net::{InvalidNetwork, InvalidOrigin, Network, Origin, Scheme};
 pub use settings::{
-    AccessLogTo, Config, Credentials, Data, Impersonation, Limits, Live, Log, Policy, Server, Tls, Upstream,
-    UpstreamHost,
+    AccessLogTo, Config, Credentials, Data, Database, Impersonation, Limits, Live, Log, Policy, Server, Tls,
+    Upstream, UpstreamHost,
 };
 
 use document::{Document, Place};

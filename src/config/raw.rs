@@ -1,11 +1,12 @@
 //! Every key with its type, default and bounds: the file as it is written, each value with its place.
 
+use super::database::DatabaseUrl;
 use super::document::{Complaint, Document, Setting};
 use super::live_url::LiveUrl;
 use super::net::{Network, Origin, Scheme, host, token_header};
 use super::settings::{
-    AccessLogTo, Config, Credentials, Data, Impersonation, Limits, Live, Log, Policy, Server, Session, Tls,
-    Upstream, UpstreamHost,
+    AccessLogTo, Config, Credentials, Data, Database, Impersonation, Limits, Live, Log, Policy, Server,
+    Session, Tls, Upstream, UpstreamHost,
 };
 use crate::domain::Format;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,6 +25,7 @@ pub(super) struct RawConfig {
     limits: RawLimits,
     pub(super) upstream: RawUpstream,
     pub(super) data: RawData,
+    pub(super) database: RawDatabase,
     pub(super) live: RawLive,
     pub(super) policy: RawPolicy,
     impersonation: RawImpersonation,
@@ -75,6 +77,17 @@ pub(super) struct RawData {
     pub(super) master_key_file: Setting<PathBuf>,
 }
 
+pub(super) struct RawDatabase {
+    /// `None`: SQLite in the data folder.
+    pub(super) url: Setting<Option<DatabaseUrl>>,
+    pub(super) password_file: Setting<PathBuf>,
+    pub(super) owner_url: Setting<Option<DatabaseUrl>>,
+    pub(super) owner_password_file: Setting<PathBuf>,
+    connections: Setting<usize>,
+    connect_timeout_ms: Setting<u64>,
+    statement_timeout_ms: Setting<u64>,
+}
+
 pub(super) struct RawLive {
     pub(super) url: Setting<Option<LiveUrl>>,
     /// Empty: none.
@@ -120,6 +133,7 @@ impl RawConfig {
             limits: limits(document),
             upstream: upstream(document),
             data: data(document),
+            database: database(document),
             live: live(document),
             policy: policy(document),
             impersonation: impersonation(document),
@@ -170,6 +184,15 @@ impl RawConfig {
                 strip_authorization: self.upstream.strip_authorization.value,
             },
             data: Data { dir, master_key_file, master_key_generated },
+            database: Database {
+                url: self.database.url.value,
+                password_file: file_of(base, self.database.password_file.value),
+                owner_url: self.database.owner_url.value,
+                owner_password_file: file_of(base, self.database.owner_password_file.value),
+                connections: self.database.connections.value,
+                connect_timeout: Duration::from_millis(self.database.connect_timeout_ms.value),
+                statement_timeout: Duration::from_millis(self.database.statement_timeout_ms.value),
+            },
             live: Live {
                 url: self.live.url.value,
                 password_file: file(base, &self.live.password_file),
@@ -284,6 +307,24 @@ fn data(document: &mut Document<'_>) -> RawData {
         dir: s.text("dir", "data".into(), path),
         master_key_file: s.text("master_key_file", PathBuf::new(), any_path),
     }
+}
+
+fn database(document: &mut Document<'_>) -> RawDatabase {
+    let mut s = document.section("database");
+    RawDatabase {
+        url: s.text("url", None, or_empty(DatabaseUrl::parse)),
+        password_file: s.text("password_file", PathBuf::new(), any_path),
+        owner_url: s.text("owner_url", None, or_empty(DatabaseUrl::parse)),
+        owner_password_file: s.text("owner_password_file", PathBuf::new(), any_path),
+        connections: s.whole("connections", 16, 2..=1000),
+        connect_timeout_ms: s.whole("connect_timeout_ms", 2_000, 1..=60_000),
+        statement_timeout_ms: s.whole("statement_timeout_ms", 5_000, 100..=60_000),
+    }
+}
+
+/// A file, if one is named.
+fn file_of(base: &Path, path: PathBuf) -> Option<PathBuf> {
+    (!path.as_os_str().is_empty()).then(|| base.join(path))
 }
 
 fn live(document: &mut Document<'_>) -> RawLive {

@@ -1,5 +1,6 @@
 //! The checked configuration: what the rest of the program sees. Every value here has passed all checks.
 
+use super::database::DatabaseUrl;
 use super::live_url::LiveUrl;
 use super::net::{Network, Origin};
 use crate::domain::Format;
@@ -19,6 +20,8 @@ pub struct Config {
     pub upstream: Upstream,
     /// `[data]`
     pub data: Data,
+    /// `[database]`
+    pub database: Database,
     /// `[live]`
     pub live: Live,
     /// `[policy]`
@@ -122,6 +125,25 @@ pub struct Data {
     /// Whether that is the default file, which the gateway makes on first start (mode 0600). A configured one
     /// has to be there: making it would hide that the right one wasn't mounted.
     pub master_key_generated: bool,
+}
+
+/// Where the records are: SQLite in the data folder, or PostgreSQL, which several gateways share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// PostgreSQL, as the gateways' role; `None`: SQLite.
+    pub url: Option<DatabaseUrl>,
+    /// Holds its password.
+    pub password_file: Option<PathBuf>,
+    /// PostgreSQL, as the tables' owner; only `drawbridge migrate` uses it.
+    pub owner_url: Option<DatabaseUrl>,
+    /// Holds the owner's password.
+    pub owner_password_file: Option<PathBuf>,
+    /// Connections of one gateway, at most.
+    pub connections: usize,
+    /// Until a connection stands.
+    pub connect_timeout: Duration,
+    /// For one statement.
+    pub statement_timeout: Duration,
 }
 
 /// Where the facts of live sessions are shared between gateways.

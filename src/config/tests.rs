@@ -113,6 +113,14 @@ fn one_fault_each() {
         ("[data]\nmaster_key_file = \"nowhere\"", "`master_key_file` in [data]"),
         ("[data]\ndir = \"/dev/null/data\"", "it is a file, not a folder"),
         ("[impersonation]\nttl_seconds = 0", "not between 1 and 28800"),
+        ("[database]\nurl = \"mysql://a@b/c\"", "begins with `postgres://`"),
+        ("[database]\nurl = \"postgres://b/c\"", "the URL names no user"),
+        ("[database]\nurl = \"postgres://a@b\"", "the URL names no database"),
+        ("[database]\nurl = \"postgres://a@b/c?sslmode=maybe\"", "`sslmode` is none of disable"),
+        ("[database]\nurl = \"postgres://a@b/c?timeout=1\"", "a parameter that isn't known"),
+        ("[database]\nurl = \"postgres://a@b/c\"", "`master_key_file` in [data] is needed"),
+        ("[database]\nowner_url = \"postgres://a@b/c\"", "`owner_url` without `url`"),
+        ("[database]\npassword_file = \"nowhere\"", "`password_file` in [database]"),
         ("server = 3", "`server` is a section"),
     ];
     for (text, wanted) in cases {
@@ -170,6 +178,27 @@ fn what_may_be_a_password_is_not_shown() {
         let faults = faults(&format!("[upstream]\nurl = \"{url}\"\nhots = \"a\"\n"));
         let shown = format!("{faults} {faults:?} {}", faults.lines().collect::<String>());
         assert!(shown.contains("hots") && !shown.contains("hunter2"), "{shown}");
+    }
+}
+
+#[test]
+fn a_databases_password_is_never_shown() {
+    let dir = folder();
+    std::fs::write(dir.path().join("key"), "").unwrap();
+    let sound = "postgres://me:hunter2@h/d?sslmode=disable";
+    let text = format!("{GOOD}[data]\nmaster_key_file = \"key\"\n[database]\nurl = \"{sound}\"\n");
+    let config = parse("gate.toml", &text, dir.path()).unwrap();
+    let shown = format!("{config:?} {}", config.database.url.as_ref().unwrap());
+    assert!(shown.contains("postgres://me@h/d") && !shown.contains("hunter2"), "{shown}");
+    assert_eq!(config.database.url.unwrap().expose().expose(), sound);
+    for url in
+        [sound, "mysql://me:hunter2@a/b", "postgres://me:hunter2@a", "postgres://me:hunter2@a/b?x=hunter2"]
+    {
+        for key in ["url", "owner_url"] {
+            let faults = faults(&format!("[database]\n{key} = \"{url}\"\nurls = 3\n{GOOD}"));
+            let shown = format!("{faults} {faults:?} {}", faults.lines().collect::<String>());
+            assert!(shown.contains("urls") && !shown.contains("hunter2"), "{shown}");
+        }
     }
 }
 

@@ -99,7 +99,16 @@ fn store(error: &StoreError) -> Answer {
             "AUDIT_UNAVAILABLE",
             "this can't be written to the records and the audit log now; what takes access away is in force on this gateway all the same. Try again later",
         ),
-        StoreError::Open(_) | StoreError::Conflict(_) | StoreError::Database(_) | StoreError::Corrupt(_) => {
+        StoreError::Unknown(_) => (
+            "STORE_UNAVAILABLE",
+            "the database didn't say whether this was done; look how it stands, then try again",
+        ),
+        StoreError::Open(_)
+        | StoreError::Conflict(_)
+        | StoreError::Unreachable(_)
+        | StoreError::Retry(_)
+        | StoreError::Database(_)
+        | StoreError::Corrupt(_) => {
             ("STORE_UNAVAILABLE", "the gateway's records can't be used now; try again later")
         }
     };

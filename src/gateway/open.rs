@@ -28,7 +28,7 @@ impl OpenRequests {
     /// Takes a place; a stranger's request only counts among all.
     ///
     /// # Errors
-    /// The session has its share (429), or the gateway is full (503).
+    /// `429 RATE_LIMITED`: the session has its share, or the gateway is full.
     pub(super) fn enter(&self, session: Option<&Cancellation>) -> Result<Open, Refusal> {
         if let Some(session) = session
             && !add(session.open_requests(), self.most_per_session)
@@ -78,12 +78,11 @@ fn session_full() -> Refusal {
     }
 }
 
-/// With 503, because it isn't this caller's doing and another gateway may have room.
 fn gateway_full() -> Refusal {
     Refusal {
         retry_after: Some(1),
         ..Refusal::own(
-            503,
+            429,
             "RATE_LIMITED",
             "the gateway has as many requests open as it may, so nothing was forwarded; try again later",
         )
@@ -118,10 +117,10 @@ mod tests {
         let third = caps.enter(Some(&two)).ok().unwrap();
         assert_eq!(
             caps.enter(Some(&two)).err().unwrap().status,
-            503,
+            429,
             "the session has room, the gateway none"
         );
-        assert_eq!(caps.enter(None).err().unwrap().status, 503);
+        assert_eq!(caps.enter(None).err().unwrap().status, 429);
         assert_eq!((one.open_requests().load(Relaxed), two.open_requests().load(Relaxed)), (2, 1));
         drop((first, third));
         let stranger = caps.enter(None).ok().unwrap();

@@ -3,7 +3,7 @@
 //! Numbers come from one head row, so their order is the order of commits, without gaps. Each record's hash
 //! covers the one before, so that a log which was put back to an earlier state and then went on is noticed.
 
-use super::db::{Row, StoreError, Tx, Value};
+use super::db::{Db, Row, StoreError, Tx, Value};
 use crate::domain::ids::Subject;
 use crate::domain::{Millis, RevokeReason};
 use aws_lc_rs::digest::{SHA256, digest};
@@ -63,6 +63,15 @@ pub struct Position {
     pub tip: String,
 }
 
+impl Position {
+    /// Tells this log from any other that has a record with the same number: the beginning of the hash, which
+    /// covers all records before.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.tip.get(..16).and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or_default()
+    }
+}
+
 /// The newest place that this transaction can see.
 ///
 /// # Errors
@@ -100,6 +109,42 @@ pub async fn append(tx: &mut Tx, record: &ChangeRecord) -> Result<u64, StoreErro
     .await?;
     tx.execute("UPDATE change_head SET tip = $1 WHERE id = 1", &[tip.into()]).await?;
     number(n)
+}
+
+/// Draws a number in a transaction of its own, as a sequence would. For the test that shows what is lost so:
+/// who draws first may commit last, and a follower who has read the later number never reads the earlier one.
+///
+/// # Errors
+/// [`StoreError`].
+#[doc(hidden)]
+pub async fn draw(db: &Db) -> Result<u64, StoreError> {
+    let mut tx = db.write().await?;
+    let row = tx.row("UPDATE change_head SET n = n + 100 WHERE id = 1 RETURNING n", &[]).await?;
+    tx.commit().await?;
+    number(row.ok_or_else(no_head)?.int(0)?)
+}
+
+/// Appends with a number from [`draw`], or the first free one after it.
+///
+/// # Errors
+/// [`StoreError`].
+#[doc(hidden)]
+pub async fn append_unchained(tx: &mut Tx, drawn: u64, record: &ChangeRecord) -> Result<u64, StoreError> {
+    let (effect, subjects) = content(record)?;
+    let row = tx
+        .row(
+            "INSERT INTO change_log (n, effect, subjects, prev, tip, time) \
+             SELECT COALESCE(MAX(n) + 1, CAST($1 AS BIGINT)), CAST($3 AS TEXT), CAST($4 AS TEXT), '', '', {now} \
+             FROM change_log WHERE n >= $1 AND n < $2 RETURNING n",
+            &[
+                i64::try_from(drawn).unwrap_or(i64::MAX).into(),
+                i64::try_from(drawn + 100).unwrap_or(i64::MAX).into(),
+                effect.into(),
+                subjects.into(),
+            ],
+        )
+        .await?;
+    number(row.ok_or_else(no_head)?.int(0)?)
 }
 
 /// The records after number `n`, oldest first, at most `limit`.
@@ -157,16 +202,17 @@ fn no_head() -> StoreError {
 mod tests {
     use super::*;
     use crate::domain::ids::OrgId;
-    use crate::store::{Db, DbOptions};
+    use crate::store::db::testing::{Engine, Store, on_both_engines};
+
+    on_both_engines!(numbers_have_no_gaps_and_hashes_make_a_chain, many_writers_make_one_chain);
 
     fn record(effect: Effect, org: &str) -> ChangeRecord {
         ChangeRecord { effect, subjects: vec![OrgId::parse(org).unwrap().subject()] }
     }
 
-    #[tokio::test]
-    async fn numbers_have_no_gaps_and_hashes_make_a_chain() {
-        let folder = tempfile::tempdir().unwrap();
-        let db = Db::open(DbOptions::new(folder.path())).await.unwrap();
+    async fn numbers_have_no_gaps_and_hashes_make_a_chain(engine: Engine) {
+        let store = Store::open(engine).await;
+        let db = &store.db;
         for n in 1..=5 {
             let mut tx = db.write().await.unwrap();
             let effect = if n % 2 == 0 { Effect::Changed } else { Effect::Ended(Some(RevokeReason::Logout)) };
@@ -195,5 +241,37 @@ mod tests {
         forged.record.subjects.clear();
         assert!(!forged.follows(&log[2].tip).unwrap());
         assert_eq!(since(&mut tx, 3, 1).await.unwrap(), log[3..4]);
+    }
+
+    /// A follower that reads while several gateways append sees every number, in order, once.
+    async fn many_writers_make_one_chain(engine: Engine) {
+        const WRITERS: u64 = 8;
+        const EACH: u64 = 40;
+        let store = Store::open(engine).await;
+        let other = store.beside().await;
+        let mut writers = tokio::task::JoinSet::new();
+        for writer in 0..WRITERS {
+            let db = if writer % 2 == 0 { store.db.clone() } else { other.clone() };
+            writers.spawn(async move {
+                for n in 0..EACH {
+                    let mut tx = db.write().await.unwrap();
+                    append(&mut tx, &record(Effect::Changed, &format!("org_{writer}-{n}"))).await.unwrap();
+                    tx.commit().await.unwrap();
+                }
+            });
+        }
+        let (mut seen, mut tip) = (0, String::new());
+        while seen < WRITERS * EACH {
+            let mut tx = store.db.read().await.unwrap();
+            for change in since(&mut tx, seen, 1_000).await.unwrap() {
+                assert_eq!(change.n, seen + 1, "no gap");
+                assert!(change.follows(&tip).unwrap(), "record {}", change.n);
+                (seen, tip) = (change.n, change.tip);
+            }
+            drop(tx);
+            tokio::task::yield_now().await;
+        }
+        writers.join_all().await;
+        assert_eq!(store.db.repeats() + other.repeats(), 0);
     }
 }

@@ -2,6 +2,9 @@
 //! the next request is told (requirements §2).
 
 use crate::support::{Answer, Door, Gateway, eventually};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use drawbridge::domain::parse_rfc3339;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -114,6 +117,12 @@ async fn signing_out_ends_every_grant() {
     gateway.get("/api/v1/cameras", &bystander.0).await.expect(200);
 }
 
+/// `exp` of a token, in milliseconds.
+fn expires_at(token: &str) -> i64 {
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).expect("claims")).expect("base64url");
+    serde_json::from_slice::<Value>(&claims).expect("JSON")["exp"].as_i64().expect("seconds") * 1000
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn its_time_being_over_ends_it() {
     let door = Door::open(|config| config.impersonation.ttl = Duration::from_secs(2)).await;
@@ -133,7 +142,13 @@ async fn its_time_being_over_ends_it() {
     })
     .await;
     let filter = format!("&event=platform.impersonated_request&decision=permit&impersonation_id={id}");
-    let last = i64::try_from(door.both_logs(&filter).await[0].len()).unwrap();
+    let permitted = &door.both_logs(&filter).await[0];
+    // At once, not when the gateway gets round to ending it.
+    for entry in permitted {
+        let time = parse_rfc3339(entry["time"].as_str().unwrap()).unwrap();
+        assert!(time < expires_at(&token), "permitted after its time: {entry}");
+    }
+    let last = i64::try_from(permitted.len()).unwrap();
     for log in &logs {
         assert_eq!(only_end(log, "expired", last)["actor_type"], "system");
     }

@@ -1,11 +1,12 @@
 //! What an operator does and looks at: configure, set up, serve, watch, rotate, stop.
 
-use crate::support::{Answer, Gateway, Recorder, eventually, raw_exchange};
+use crate::support::{Answer, Gateway, Recorder, SOON, eventually, raw_exchange};
 use serde_json::{Value, json};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// The public name in the configuration; the port is whatever the system gave.
 const PUBLIC: &str = "gate.example";
@@ -45,7 +46,16 @@ impl Site {
     }
 
     fn run(&self, words: &str) -> Output {
-        self.command(words).output().unwrap()
+        let mut child = self.command(words).spawn().unwrap();
+        let begun = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if begun.elapsed() > SOON {
+                drop(child.kill());
+                panic!("`{words}` doesn't end");
+            }
+            std::thread::yield_now();
+        }
+        child.wait_with_output().unwrap()
     }
 
     /// Runs an operator's command; its stdout.
@@ -111,6 +121,14 @@ impl Server {
     fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
+    /// Whether the process holds an inotify descriptor. That an edit is not read can't be waited for.
+    fn watches_files(&self) -> bool {
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        descriptors
+            .filter_map(|one| std::fs::read_link(one.unwrap().path()).ok())
+            .any(|to| to.to_string_lossy().contains("inotify"))
     }
 
     async fn ended(mut self) -> Option<i32> {
@@ -198,6 +216,7 @@ async fn a_hangup_reads_policies_and_opens_the_access_log_again() {
     let rule = "@id(\"closed\") @code(\"CLOSED\") @status(\"403\") @audit(\"control\") @priority(\"300\") @help(\"Not today, come again.\")\n\
                 forbid (principal, action == Action::\"listCameras\", resource);\n";
     std::fs::write(site.path("policies/closed.cedar"), rule).unwrap();
+    assert!(!server.watches_files(), "`watch = false`, and yet somebody is told of edits");
     server.get("/api/v1/cameras", &owner).await.expect(200);
     server.signal("-HUP");
     eventually("the new set is in force", async || {

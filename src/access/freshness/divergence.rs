@@ -10,21 +10,84 @@ use crate::audit::entry::Stage;
 use crate::domain::ids::{PlatformUserId, Subject};
 use crate::domain::{Event, RevokeReason};
 use crate::store::change::{self, Position};
-use crate::store::{ChangeRecord, Db, Effect, StoreError};
+use crate::store::{ChangeRecord, Db, Effect, StoreError, Tx};
+
+/// Which history the database is in: a primary that was promoted is in another one, and may lack what the old
+/// one had answered (asynchronous replication).
+#[derive(Debug, Clone)]
+pub(in crate::access) struct Timeline {
+    now: String,
+    recorded: Option<String>,
+}
+
+/// What the records say of the timeline.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Recorded {
+    /// Nothing yet.
+    Nothing,
+    /// This one.
+    Same,
+    /// Another one: there was a failover.
+    Other,
+}
+
+impl Timeline {
+    pub(super) async fn read(tx: &mut Tx) -> Result<Self, StoreError> {
+        let row =
+            tx.row("SELECT {timeline}, (SELECT value FROM setting WHERE key = 'timeline')", &[]).await?;
+        let row = row.ok_or_else(|| StoreError::Corrupt("no timeline".to_owned()))?;
+        Ok(Self { now: row.text(0)?.to_owned(), recorded: row.opt_text(1)?.map(str::to_owned) })
+    }
+
+    pub(super) fn state(&self) -> Recorded {
+        match &self.recorded {
+            None => Recorded::Nothing,
+            Some(recorded) if *recorded == self.now => Recorded::Same,
+            Some(_) => Recorded::Other,
+        }
+    }
+
+    /// Records the first one.
+    pub(super) async fn record(&self, db: &Db) -> Result<(), StoreError> {
+        let mut tx = db.write().await?;
+        tx.execute(
+            "INSERT INTO setting (key, value) VALUES ('timeline', $1) ON CONFLICT DO NOTHING",
+            &[self.now.as_str().into()],
+        )
+        .await?;
+        tx.commit().await
+    }
+
+    /// Records that there is another one; false if another gateway has done so, and what follows from it.
+    async fn move_on(&self, tx: &mut Tx) -> Result<bool, StoreError> {
+        let before = self.recorded.as_deref().unwrap_or_default();
+        let moved = tx
+            .execute(
+                "UPDATE setting SET value = $1 WHERE key = 'timeline' AND value = $2",
+                &[self.now.as_str().into(), before.into()],
+            )
+            .await?;
+        Ok(moved > 0)
+    }
+}
 
 impl Access {
     /// Ends what must not be trusted, forgets everything, and gives the place to go on from.
     ///
     /// # Errors
     /// [`StoreError`]; the lease stays void until it is done.
-    pub(in crate::access) async fn start_over(&self, db: &Db) -> Result<Position, StoreError> {
+    pub(in crate::access) async fn start_over(
+        &self,
+        timeline: Option<&Timeline>,
+    ) -> Result<Position, StoreError> {
         tracing::error!(
-            "the change log is not the one that was read before (a restore, or a failover that lost commits): \
+            timeline = timeline.map(|t| t.now.as_str()),
+            "the records are not those that were followed (a restore, or a failover that may have lost commits): \
              every staff session and impersonation ends"
         );
         self.lease.void();
         self.view.cut(Whose::Everybody);
-        match self.end_all_staff_access().await {
+        match self.end_all_staff_access(timeline).await {
             Ok(ended) => {
                 tracing::error!(impersonations = ended, "staff sessions and impersonations are ended");
             }
@@ -33,20 +96,24 @@ impl Access {
                 tracing::error!(error = &error as &dyn std::error::Error, "staff access can't be ended");
             }
         }
-        let mut tx = db.read().await?;
+        let mut tx = self.db.read().await?;
         let position = change::position(&mut tx).await?;
         drop(tx);
-        self.view.start_over(position.n);
-        self.live.start_over(position.n);
+        self.view.start_over(&position);
         Ok(position)
     }
 
-    async fn end_all_staff_access(&self) -> Result<usize, ActError> {
+    async fn end_all_staff_access(&self, timeline: Option<&Timeline>) -> Result<usize, ActError> {
         const WHY: RevokeReason = RevokeReason::RecordsRestored;
         let template = entries::system(Event::ImpersonationEnded, Stage::Act, self.clock.now());
         self.act(move |tx| {
-            let template = template.clone();
+            let (template, timeline) = (template.clone(), timeline.cloned());
             Box::pin(async move {
+                if let Some(timeline) = timeline
+                    && !timeline.move_on(tx).await?
+                {
+                    return Ok(Done::unchanged(0));
+                }
                 tx.rows("SELECT id FROM platform_user ORDER BY id {for_update}", &[]).await?;
                 let (ended, change) = end_grants(tx, &LiveGrants::All, WHY, &template).await?;
                 let pattern = format!("{}%", PlatformUserId::PREFIX);

@@ -2,7 +2,7 @@
 
 use super::super::Access;
 use super::lease::RUN_OUT;
-use super::{Cluster, Gateway, gateways};
+use super::{Cluster, Gateway, Rule, gateways};
 use crate::domain::boot_time;
 use crate::store::StoreError;
 use std::time::Duration;
@@ -15,7 +15,7 @@ impl Access {
     /// in its row, or its lease has run out. That takes [`RUN_OUT`] at most, whatever can't be reached: a lease
     /// that was renewed after the commit has the change applied (architecture §5.4).
     pub(in crate::access) async fn in_force_everywhere(&self, n: u64) {
-        let Some(cluster) = &self.cluster else { return };
+        let Some(cluster) = self.cluster.as_ref().filter(|_| !self.is_without(Rule::Wait)) else { return };
         let begun = boot_time();
         let mut pause = PAUSES.0;
         loop {

@@ -10,10 +10,12 @@ mod follower;
 mod gateways;
 mod lease;
 mod renewal;
+mod rule;
 
 pub use gateways::Gateway;
 pub use lease::Lease;
 pub use renewal::Following;
+pub use rule::Rule;
 
 pub(super) use follower::{Followed, Follower};
 pub(super) use lease::Freshness;

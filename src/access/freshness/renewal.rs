@@ -7,9 +7,10 @@
 
 use super::super::Access;
 use super::super::view::Whose;
+use super::divergence::{Recorded, Timeline};
 use super::follower::{Followed, Follower};
 use super::gateways::{self, Own};
-use super::{Cluster, Freshness};
+use super::{Cluster, Freshness, Rule};
 use crate::domain::{Millis, boot_time};
 use crate::store::{Db, StoreError};
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 /// From one renewal to the next.
 const INTERVAL: Duration = Duration::from_millis(200);
+/// A renewal that takes longer is given up.
+const TOO_LONG: Duration = Duration::from_secs(1);
 /// What is open is cut so long after its lease has lapsed, so that it is closed within a second of a revocation
 /// that this gateway didn't hear of, and a short outage of the records cuts nothing.
 const GRACE: Millis = 800;
@@ -68,14 +71,10 @@ impl Access {
 
     async fn keep(&self, ended: &CancellationToken) {
         let Some(cluster) = &self.cluster else { return };
-        let mut rounds = Rounds {
-            access: self,
-            cluster,
-            db: None,
-            follower: Follower::starting_at(self.started_at.clone()),
-            hints: self.live.hints(),
-            told: false,
-        };
+        let follower = Follower::starting_at(self.started_at.clone());
+        let follower = if self.is_without(Rule::HeadRow) { follower.unchecked() } else { follower };
+        let mut rounds =
+            Rounds { access: self, cluster, db: None, follower, hints: self.live.hints(), told: false };
         tokio::select! {
             () = rounds.run() => {}
             () = self.cut_what_is_stale() => {}
@@ -114,11 +113,19 @@ struct Rounds<'a> {
     told: bool,
 }
 
+/// What a round has shown.
+enum Round {
+    /// The lease is extended; `news`: something was applied, which the others wait to be told.
+    Renewed { news: bool },
+    /// The records are not those that were followed.
+    Diverged(Option<Timeline>),
+}
+
 impl Rounds<'_> {
     async fn run(&mut self) {
         loop {
             let began = tokio::time::Instant::now();
-            let again = match self.round().await {
+            let again = match self.round_in_time().await {
                 Ok(again) => {
                     if std::mem::take(&mut self.told) {
                         tracing::info!("the lease is renewed again");
@@ -137,6 +144,20 @@ impl Rounds<'_> {
             };
             if !again {
                 self.pause(began).await;
+            }
+        }
+    }
+
+    /// One renewal; whether another should follow at once. One that takes too long is given up with its
+    /// connection: the next may find another server, or another way to this one.
+    async fn round_in_time(&mut self) -> Result<bool, StoreError> {
+        let round = tokio::time::timeout(TOO_LONG, self.round()).await;
+        match round.unwrap_or_else(|_| Err(StoreError::silent()))? {
+            Round::Renewed { news } => Ok(news),
+            Round::Diverged(timeline) => {
+                let position = self.access.start_over(timeline.as_ref()).await?;
+                self.follower = Follower::starting_at(position);
+                Ok(true)
             }
         }
     }
@@ -161,8 +182,7 @@ impl Rounds<'_> {
         }
     }
 
-    /// One renewal; whether another should follow at once, to say what it has applied.
-    async fn round(&mut self) -> Result<bool, StoreError> {
+    async fn round(&mut self) -> Result<Round, StoreError> {
         let db = match &self.db {
             Some(db) => db.clone(),
             None => self.db.insert(self.access.db.private().await?).clone(),
@@ -178,23 +198,25 @@ impl Rounds<'_> {
         let mut tx = db.write().await?;
         gateways::renew(&mut tx, &own).await?;
         tx.commit().await?;
+        // In a transaction that begins after that commit, and never before it.
         let mut tx = db.read().await?;
+        let timeline = Timeline::read(&mut tx).await?;
         let followed = self.follower.follow(&self.access.view, &mut tx).await?;
         let rows = gateways::all(&mut tx).await?;
         drop(tx);
         self.cluster.sightings.note(rows, boot_time());
-        match followed {
-            Followed::Applied(news) => {
-                self.access.lease.extend(sent);
-                self.access.followed();
-                Ok(news)
-            }
-            Followed::Diverged => {
-                let position = self.access.start_over(&db).await?;
-                self.follower = Follower::starting_at(position);
-                Ok(true)
-            }
+        let news = match followed {
+            Followed::Diverged => return Ok(Round::Diverged(None)),
+            Followed::Applied(news) => news,
+        };
+        match timeline.state() {
+            Recorded::Same => {}
+            Recorded::Other => return Ok(Round::Diverged(Some(timeline))),
+            Recorded::Nothing => timeline.record(&db).await?,
         }
+        self.access.lease.extend(sent);
+        self.access.followed();
+        Ok(Round::Renewed { news })
     }
 
     async fn leave(self) {

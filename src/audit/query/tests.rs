@@ -29,7 +29,7 @@ fn org() -> Log {
 async fn a_request_is_one_item_with_its_outcome() {
     let folder = tempfile::tempdir().unwrap();
     let db = fixtures::store(folder.path()).await;
-    let writer = AuditWriter::start(db.clone()).await.unwrap();
+    let writer = AuditWriter::start(db.clone(), "embedded").await.unwrap();
     let open = writer.intent(fixtures::intent("imp_a", "org_acme")).await.unwrap();
     for log in [org(), Log::Platform] {
         let items = all(&db, &log, &Filter::default(), 10).await;

@@ -12,8 +12,9 @@ use std::collections::{BTreeMap, HashMap};
 pub(super) const MAX: usize = 512;
 /// Grants in one statement, at most: SQLite looks numbered parameters up one by one.
 const GRANTS: usize = 16;
-/// Whose intents these are. One gateway holds the folder, so its name is fixed.
-pub(super) const GATEWAY: &str = "embedded";
+
+/// In `closed_before`: nothing of this gateway is open.
+pub(super) const ALL_CLOSED: i64 = i64::MAX;
 
 /// What one transaction is to write.
 #[derive(Default)]
@@ -55,20 +56,27 @@ impl Batch {
         self.work.len() + self.closings.len() + self.others.len()
     }
 
-    /// Writes all of it, or nothing.
-    pub(super) async fn commit(&self, db: &Db) -> Result<Committed, StoreError> {
+    /// Writes all of it, or nothing; once more when the database broke a deadlock by it. `gateway`: whose intents
+    /// these are to close.
+    pub(super) async fn commit(&self, db: &Db, gateway: &str) -> Result<Committed, StoreError> {
+        let mut tries = 1;
+        loop {
+            match self.attempt(db, gateway).await {
+                Err(error) if db.again(&error, tries) => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
+    async fn attempt(&self, db: &Db, gateway: &str) -> Result<Committed, StoreError> {
         let mut tx = db.write().await?;
         let verdicts = judge(&mut tx, &self.work).await?;
-        let base = if verdicts.iter().any(|v| matches!(v, Verdict::Live(_))) {
-            let row = tx.row("SELECT COALESCE(MAX(n), 0) FROM platform_audit", &[]).await?;
-            row.ok_or_else(|| StoreError::Corrupt("no position".to_owned()))?.int(0)?
-        } else {
-            0
-        };
+        let live = verdicts.iter().any(|v| matches!(v, Verdict::Live(_)));
+        let base = if live { position(&mut tx, gateway).await? } else { 0 };
         let mut rows = Rows::default();
         for (work, verdict) in self.work.iter().zip(&verdicts) {
             match verdict {
-                Verdict::Live(seq) => rows.push(&work.entry, Some(*seq), Some(GATEWAY))?,
+                Verdict::Live(seq) => rows.push(&work.entry, Some(*seq), Some(gateway))?,
                 Verdict::Ended(reason) => rows.push(&after_end(&work.entry, *reason), None, None)?,
                 Verdict::Recorded => rows.push(&work.entry, None, None)?,
             }
@@ -82,12 +90,35 @@ impl Batch {
         }
         rows.insert(&mut tx).await?;
         if let Some(n) = self.closed_before {
-            tx.execute("UPDATE gateway SET closed_before = $2 WHERE id = $1", &[GATEWAY.into(), n.into()])
+            tx.execute("UPDATE gateway SET closed_before = $2 WHERE id = $1", &[gateway.into(), n.into()])
                 .await?;
         }
         tx.commit().await?;
         Ok(Committed { verdicts, base })
     }
+}
+
+/// The position before what this transaction is about to write. The gateway's row is locked, so that who closes
+/// for a gateway that seems to be gone either sees these intents, or is seen here to have been at work.
+async fn position(tx: &mut Tx, gateway: &str) -> Result<i64, StoreError> {
+    let row = tx
+        .row(
+            "SELECT closed_before, (SELECT COALESCE(MAX(n), 0) FROM platform_audit) \
+             FROM gateway WHERE id = $1 {for_update}",
+            &[gateway.into()],
+        )
+        .await?;
+    if let Some(row) = row {
+        let base = row.int(1)?;
+        if row.int(0)? == ALL_CLOSED {
+            // This gateway was taken for dead and lives: what it opens from here on is to be closed again.
+            tx.execute("UPDATE gateway SET closed_before = $2 WHERE id = $1", &[gateway.into(), base.into()])
+                .await?;
+        }
+        return Ok(base);
+    }
+    let row = tx.row("SELECT COALESCE(MAX(n), 0) FROM platform_audit", &[]).await?;
+    row.ok_or_else(|| StoreError::Corrupt("no position".to_owned()))?.int(0)
 }
 
 /// The request came after the end of its grant: recorded unnumbered, so that nothing follows the last number.
@@ -124,6 +155,17 @@ fn grant(work: &Work) -> Option<&ImpersonationId> {
     }
 }
 
+/// Locks grants, which come in the order of their ids: in one order everywhere, or two gateways' batches wait for
+/// each other for ever.
+pub(super) async fn lock(tx: &mut Tx, grants: &[&ImpersonationId]) -> Result<(), StoreError> {
+    for some in grants.chunks(MAX / 2) {
+        let (list, args) = list(some.iter().copied(), some.len());
+        let text = format!("SELECT id FROM impersonation WHERE id IN ({list}) ORDER BY id {{for_update}}");
+        tx.rows_dynamic(text, &args).await?;
+    }
+    Ok(())
+}
+
 /// Asks the grants, under their locks, and numbers the requests of those that are live.
 async fn judge(tx: &mut Tx, work: &[Work]) -> Result<Vec<Verdict>, StoreError> {
     let mut counts: BTreeMap<&ImpersonationId, i64> = BTreeMap::new();
@@ -132,13 +174,8 @@ async fn judge(tx: &mut Tx, work: &[Work]) -> Result<Vec<Verdict>, StoreError> {
     }
     let grants: Vec<(&ImpersonationId, i64)> = counts.into_iter().collect();
     if grants.len() > 1 {
-        // In one order everywhere, or two gateways' batches wait for each other for ever.
-        for some in grants.chunks(MAX / 2) {
-            let (list, args) = list(some.iter().map(|(id, _)| *id), some.len());
-            let text =
-                format!("SELECT id FROM impersonation WHERE id IN ({list}) ORDER BY id {{for_update}}");
-            tx.rows_dynamic(text, &args).await?;
-        }
+        let ids: Vec<_> = grants.iter().map(|(id, _)| *id).collect();
+        lock(tx, &ids).await?;
     }
     let mut next: HashMap<String, i64> = HashMap::with_capacity(grants.len());
     for some in grants.chunks(GRANTS) {

@@ -111,6 +111,8 @@ type Observer = Box<dyn Fn(Duration, Result<usize, &AuditError>) + Send + Sync>;
 
 struct Shared {
     db: Db,
+    /// Whose intents these are to close: the boot on PostgreSQL, a fixed name on SQLite.
+    gateway: String,
     /// Locked for moments, never while waiting: callers are on other runtimes.
     inbox: Mutex<Inbox>,
     /// Wakes the writer.
@@ -178,14 +180,16 @@ fn share_of(entry: &Entry) -> Subject {
 }
 
 impl AuditWriter {
-    /// Starts the writer on the current runtime; closes what an earlier boot left open as `unknown`.
+    /// Starts the writer on the current runtime. On SQLite `gateway` is a fixed name, and what an earlier boot
+    /// left open is closed as `unknown`; on PostgreSQL it names this boot, and what boots left open whose lease
+    /// (`gateway_lease`) is long gone is closed, now and every ten seconds. Have the lease before.
     ///
     /// On a full or read-only disk it starts all the same, shut until what was left open can be closed.
     ///
     /// # Errors
     /// [`StoreError`], of other kinds.
-    pub async fn start(db: Db) -> Result<Self, StoreError> {
-        let recovery = match recovery::run(&db).await {
+    pub async fn start(db: Db, gateway: &str) -> Result<Self, StoreError> {
+        let recovery = match recovery::run(&db, gateway).await {
             Ok(at) => Recovery::Done(at),
             Err(error @ (StoreError::Full(_) | StoreError::ReadOnly(_))) => {
                 tracing::error!(%error, "the audit log is shut: intents left open can't be closed");
@@ -193,19 +197,20 @@ impl AuditWriter {
             }
             Err(error) => return Err(error),
         };
-        Ok(Self::run(db, recovery))
+        Ok(Self::run(db, gateway, recovery))
     }
 
     /// Starts the writer of an operator's command, which may run beside a live gateway: open intents are
     /// the gateway's to close, and it stays the one that is registered.
     #[must_use]
     pub fn beside(db: Db) -> Self {
-        Self::run(db, Recovery::NotOurs)
+        Self::run(db, "", Recovery::NotOurs)
     }
 
-    fn run(db: Db, recovery: Recovery) -> Self {
+    fn run(db: Db, gateway: &str, recovery: Recovery) -> Self {
         let shared = Arc::new(Shared {
             db,
+            gateway: gateway.to_owned(),
             inbox: Mutex::new(Inbox {
                 work: Fair::bounded(QUEUE),
                 closings: VecDeque::new(),
@@ -222,6 +227,9 @@ impl AuditWriter {
             stopped: watch::Sender::new(false),
         });
         tokio::spawn(task::run(shared.clone(), recovery));
+        if shared.db.is_shared() && recovery != Recovery::NotOurs {
+            tokio::spawn(task::close_of_the_dead(shared.clone()));
+        }
         Self { shared }
     }
 

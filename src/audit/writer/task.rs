@@ -13,6 +13,8 @@ use tokio::time::MissedTickBehavior;
 
 /// How often attribution is written and `closed_before` moved.
 const TICK: Duration = Duration::from_secs(1);
+/// How often it is looked whether another gateway is gone.
+const DEAD: Duration = Duration::from_secs(10);
 /// Ticks between two countings of repeated refusals.
 const REPEATS: u32 = 10;
 
@@ -29,6 +31,8 @@ struct Writer {
     closed_before: i64,
     /// Outcomes and other entries of a transaction that failed: they go with the next.
     carried: (Vec<Closing>, Vec<Entry>),
+    /// Intents whose transaction may be there though its answer was lost.
+    doubtful: Vec<Opened>,
     ticks: u32,
     /// What gathers without being pressing is due.
     due: bool,
@@ -54,6 +58,7 @@ pub(super) async fn run(shared: Arc<Shared>, recovery: Recovery) {
         latest: closed,
         closed_before: closed,
         carried: (Vec::new(), Vec::new()),
+        doubtful: Vec::new(),
         ticks: 0,
         due: false,
         repeats_due: false,
@@ -173,13 +178,22 @@ impl Writer {
                 return Err(StoreError::kept_for_revocations());
             }
             if self.recovery == Recovery::Due {
-                self.latest = super::recovery::run(db).await?;
+                self.latest = super::recovery::run(db, &self.shared.gateway).await?;
                 self.closed_before = self.latest;
                 self.recovery = Recovery::Done(self.latest);
             }
-            batch.commit(db).await
+            if !self.doubtful.is_empty() {
+                super::recovery::settle(db, &self.doubtful).await?;
+                self.doubtful.clear();
+            }
+            batch.commit(db, &self.shared.gateway).await
         };
-        stored.await.map_err(|error| {
+        let stored = stored.await;
+        if let Err(StoreError::Unknown(_)) = &stored {
+            let intents = batch.work.iter().filter(|work| matches!(work.reply, Reply::Intent(_)));
+            self.doubtful.extend(intents.map(|work| opened(&work.entry)));
+        }
+        stored.map_err(|error| {
             if matches!(error, StoreError::Io(_)) {
                 // What was refused may be there after a restart: nothing is tried again before.
                 self.shared.latched.store(true, Ordering::SeqCst);
@@ -218,12 +232,7 @@ impl Writer {
                 let open = OpenIntent {
                     shared: self.shared.clone(),
                     share: share_of(&work.entry),
-                    opened: Some(Opened {
-                        request_id: work.entry.request_id,
-                        event: work.entry.event,
-                        org_id: work.entry.org_id,
-                        impersonation_id: work.entry.impersonation_id,
-                    }),
+                    opened: Some(opened(&work.entry)),
                     base,
                     seq,
                     dropped: "not_forwarded",
@@ -266,6 +275,36 @@ impl Writer {
                     let _ = reply.send(Err(error.clone()));
                 }
             }
+        }
+    }
+}
+
+/// What closing the intent `entry` will need.
+fn opened(entry: &Entry) -> Opened {
+    Opened {
+        request_id: entry.request_id.clone(),
+        event: entry.event,
+        org_id: entry.org_id.clone(),
+        impersonation_id: entry.impersonation_id.clone(),
+    }
+}
+
+/// Closes what gateways that are gone left open, now and then, until the writer has stopped.
+pub(super) async fn close_of_the_dead(shared: Arc<Shared>) {
+    let mut stopped = shared.stopped.subscribe();
+    let mut tick = tokio::time::interval(DEAD);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick.tick().await;
+    loop {
+        tokio::select! {
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+            _ = tick.tick() => {}
+        }
+        if let Err(error) = super::recovery::close_of_the_dead(&shared.db, &shared.gateway).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what other gateways left open can't be closed yet"
+            );
         }
     }
 }

@@ -32,3 +32,16 @@ pub(super) fn lock(folder: &Path) -> Result<FolderLock, OpenError> {
         Err(e) => Err(OpenError::of_folder(folder, e.into())),
     }
 }
+
+/// Whether a gateway holds `folder`. Makes nothing.
+pub(super) fn is_locked(folder: &Path) -> std::io::Result<bool> {
+    let file = match OpenOptions::new().write(true).open(folder.join("drawbridge.lock")) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        opened => opened?,
+    };
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(false),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Twice the write-ahead log at its checkpoint (1,000 pages of 4 KiB): the log and the pages that it is copied to.
-const SIZE: u64 = 8 << 20;
+pub(super) const SIZE: u64 = 8 << 20;
 
 /// The reserve of one data folder.
 #[derive(Debug)]
@@ -53,8 +53,7 @@ impl Reserve {
     }
 
     fn room(&self) -> u64 {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        rustix::fs::statvfs(folder).map_or(0, |fs| fs.f_bavail.saturating_mul(fs.f_frsize))
+        room(self.path.parent().unwrap_or(Path::new(".")))
     }
 
     fn take(&self) -> bool {
@@ -78,6 +77,11 @@ impl Reserve {
             Err(e) => Err(e.into()),
         }
     }
+}
+
+/// Bytes that are free for us on the disk that holds `folder`.
+pub(super) fn room(folder: &Path) -> u64 {
+    rustix::fs::statvfs(folder).map_or(0, |fs| fs.f_bavail.saturating_mul(fs.f_frsize))
 }
 
 /// For file systems that can't allocate without writing.

@@ -1,8 +1,9 @@
 //! Transactions.
 
+use super::postgres::Access;
 use super::text::Many;
 use super::value::{from_sqlite, to_sqlite};
-use super::{Inner, Row, StoreError, Value};
+use super::{Engine, Inner, Row, StoreError, Value, postgres, sqlite};
 use crate::domain::Millis;
 use sqlx::{SqlStr, Sqlite};
 use std::sync::Arc;
@@ -16,24 +17,43 @@ const MAX_ROWS: usize = 256;
 /// `{is}` (null-safe equality); parameters are `$1 …`.
 pub struct Tx {
     /// Dropped after [`Tx`]'s own `drop` has sent the roll-back.
-    lease: super::sqlite::Lease,
+    lease: Lease,
     db: Arc<Inner>,
     /// Whether there is something to roll back.
     open: bool,
 }
 
+/// A connection on loan.
+enum Lease {
+    Sqlite(sqlite::Lease),
+    /// Rolls back by itself.
+    Postgres(Box<postgres::Lease>),
+}
+
 impl Tx {
-    pub(super) async fn begin(db: Arc<Inner>, lease: super::sqlite::Lease) -> Result<Self, StoreError> {
-        // Open before it is begun: when this future is dropped in between, the transaction is rolled back.
-        let mut tx = Self { lease, db, open: true };
-        let db = tx.db.clone();
-        if tx.lease.is_writer()
+    pub(super) async fn begin(db: Arc<Inner>, access: Access) -> Result<Self, StoreError> {
+        let connections = match &db.engine {
+            Engine::Postgres(connections) => {
+                let lease = connections.begin(access).await?;
+                return Ok(Self { lease: Lease::Postgres(Box::new(lease)), db, open: true });
+            }
+            Engine::Sqlite(connections) => connections,
+        };
+        let mut lease = match access {
+            Access::Read => connections.reader().await?,
+            Access::Write => connections.writer().await?,
+        };
+        if lease.is_writer()
             && let Some(pages) = db.max_pages()
         {
-            db.sqlite.set_max_pages(&mut tx.lease, pages).await?;
+            connections.set_max_pages(&mut lease, pages).await?;
         }
-        let begun = db.sqlite.begin(&mut tx.lease).await;
-        tx.noted(begun)?;
+        // Open before it is begun: when this future is dropped in between, the transaction is rolled back.
+        let mut tx = Self { lease: Lease::Sqlite(lease), db: db.clone(), open: true };
+        if let Lease::Sqlite(lease) = &mut tx.lease {
+            let begun = connections.begin(lease).await;
+            tx.noted(begun)?;
+        }
         Ok(tx)
     }
 
@@ -110,34 +130,47 @@ impl Tx {
         }
     }
 
-    /// Commits. After an error other than [`StoreError::Io`] nothing of the transaction is there.
+    /// Commits. After an error other than [`StoreError::Io`] and [`StoreError::Unknown`] nothing of the
+    /// transaction is there.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn commit(mut self) -> Result<(), StoreError> {
-        let done = self.lease.commit().await;
+        let done = match &mut self.lease {
+            Lease::Sqlite(lease) => lease.commit().await,
+            Lease::Postgres(lease) => lease.commit().await,
+        };
         self.noted(done)?;
         self.open = false;
         Ok(())
     }
 
     async fn fetch(&mut self, text: SqlStr, args: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let lease = match &mut self.lease {
+            Lease::Postgres(lease) => return lease.fetch(text, args).await,
+            Lease::Sqlite(lease) => lease,
+        };
         let query = sqlx::query_with::<Sqlite, _>(text, to_sqlite(args)?);
-        let answer = query.fetch_all(self.lease.connection()?).await.map_err(StoreError::from);
+        let answer = query.fetch_all(lease.connection()?).await.map_err(StoreError::from);
         self.noted(answer)?.iter().map(from_sqlite).collect()
     }
 
     async fn run(&mut self, text: SqlStr, args: &[Value]) -> Result<u64, StoreError> {
+        let lease = match &mut self.lease {
+            Lease::Postgres(lease) => return lease.run(text, args).await,
+            Lease::Sqlite(lease) => lease,
+        };
         let query = sqlx::query_with::<Sqlite, _>(text, to_sqlite(args)?);
-        let answer = query.execute(self.lease.connection()?).await.map_err(StoreError::from);
+        let answer = query.execute(lease.connection()?).await.map_err(StoreError::from);
         Ok(self.noted(answer)?.rows_affected())
     }
 
     fn noted<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &answer
-            && self.lease.is_writer()
+            && let (Engine::Sqlite(connections), Lease::Sqlite(lease)) = (&self.db.engine, &self.lease)
+            && lease.is_writer()
         {
-            self.db.sqlite.note(error);
+            connections.note(error);
         }
         answer
     }
@@ -145,8 +178,10 @@ impl Tx {
 
 impl Drop for Tx {
     fn drop(&mut self) {
-        if self.open {
-            self.lease.start_rollback();
+        if let Lease::Sqlite(lease) = &mut self.lease
+            && self.open
+        {
+            lease.start_rollback();
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Values in and rows out: TEXT and BIGINT only, which every engine has.
 
 use super::StoreError;
+use sqlx::encode::{Encode, IsNull};
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgRow, PgTypeInfo, Postgres};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments as _, Row as _, TypeInfo as _, ValueRef as _};
 
@@ -122,6 +125,57 @@ pub(super) fn to_sqlite(values: &[Value]) -> Result<SqliteArguments, StoreError>
             Value::Text(text) => arguments.add(text.as_str()),
             Value::Int(n) => arguments.add(*n),
             Value::Null => arguments.add(None::<i64>),
+        }
+        .map_err(|e| StoreError::Database(sqlx::Error::Encode(e)))?;
+    }
+    Ok(arguments)
+}
+
+/// NULL for PostgreSQL, whose type the server takes from where it stands: a NULL of type bigint is refused
+/// where text is wanted.
+struct Untyped;
+
+impl sqlx::Type<Postgres> for Untyped {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(Oid(0))
+    }
+}
+
+impl Encode<'_, Postgres> for Untyped {
+    fn encode_by_ref(&self, _: &mut PgArgumentBuffer) -> Result<IsNull, sqlx::error::BoxDynError> {
+        Ok(IsNull::Yes)
+    }
+}
+
+/// A row of PostgreSQL.
+pub(super) fn from_postgres(row: &PgRow) -> Result<Row, StoreError> {
+    let mut columns = Vec::with_capacity(row.len());
+    for i in 0..row.len() {
+        let (null, name) = {
+            let raw = row.try_get_raw(i)?;
+            (raw.is_null(), raw.type_info().name().to_owned())
+        };
+        columns.push(match name.as_str() {
+            _ if null => Value::Null,
+            "TEXT" | "VARCHAR" | "NAME" => Value::Text(row.try_get(i)?),
+            "INT8" => Value::Int(row.try_get(i)?),
+            "INT4" => Value::Int(row.try_get::<i32, _>(i)?.into()),
+            other => return Err(unexpected(i, other)),
+        });
+    }
+    Ok(Row { columns })
+}
+
+/// Parameters for PostgreSQL, whose texts can't hold U+0000: it becomes U+FFFD.
+pub(super) fn to_postgres(values: &[Value]) -> Result<PgArguments, StoreError> {
+    let mut arguments = PgArguments::default();
+    arguments.reserve(values.len(), 0);
+    for value in values {
+        match value {
+            Value::Text(text) if text.contains('\0') => arguments.add(text.replace('\0', "\u{FFFD}")),
+            Value::Text(text) => arguments.add(text.as_str()),
+            Value::Int(n) => arguments.add(*n),
+            Value::Null => arguments.add(Untyped),
         }
         .map_err(|e| StoreError::Database(sqlx::Error::Encode(e)))?;
     }

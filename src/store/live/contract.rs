@@ -20,7 +20,11 @@ fn stamped(
     expires_at: Millis,
     as_of: u64,
 ) -> Stamped {
-    Stamped { session: Session { key, principal, started_at: 0, expires_at, ended: None }.shared(), as_of }
+    Stamped {
+        session: Session { key, principal, started_at: 0, expires_at, ended: None }.shared(),
+        as_of,
+        log: 7,
+    }
 }
 
 /// A sign-in of platform user `owner`.
@@ -116,7 +120,7 @@ async fn impersonations_are_listed_by_user(live: &dyn Live) {
     assert_eq!(ids().await, ["imp_b"]);
     let mut over = (*b.session).clone();
     over.ended = Some(RevokeReason::Logout);
-    live.put(Stamped { session: over.shared(), as_of: 3 }).await.unwrap();
+    live.put(Stamped { session: over.shared(), as_of: 3, log: 7 }).await.unwrap();
     assert!(ids().await.is_empty());
 }
 

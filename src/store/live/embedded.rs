@@ -193,11 +193,6 @@ impl Live for Embedded {
 
     fn reached(&self, _: u64) {}
 
-    fn start_over(&self, _: u64) {
-        self.shards.iter().for_each(|shard| shard.lock().clear());
-        self.by_user.lock().clear();
-    }
-
     fn health(&self) -> LiveHealth {
         let counts = LiveCounts::default();
         LiveHealth { store: "memory", connected: true, hearing_hints: true, last_error: None, counts }

@@ -23,6 +23,8 @@ pub struct Stamped {
     pub session: Arc<Session>,
     /// Head of the change log, read before the facts.
     pub as_of: u64,
+    /// Which log that was: [`crate::store::change::Position::fingerprint`] of its head.
+    pub log: u64,
 }
 
 /// The live store can't be used now. Never an obstacle: SQL has the record.
@@ -65,9 +67,6 @@ pub trait Live: Send + Sync {
     fn hints(&self) -> tokio::sync::watch::Receiver<u64>;
     /// The change log, as this process has read it, has reached `n`: what is stamped later isn't believed.
     fn reached(&self, n: u64);
-    /// The change log is another one than before, and has reached `n`: what was stamped by the old one isn't
-    /// believed.
-    fn start_over(&self, n: u64);
     /// How it is.
     fn health(&self) -> LiveHealth;
 }

@@ -2,13 +2,13 @@
 
 use super::db::Dialect;
 use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migration, MigrationType, Migrator};
-use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
 /// All migrations for `dialect`, in order.
 pub(super) fn migrator(dialect: Dialect) -> Migrator {
     let append_only = match dialect {
         Dialect::Sqlite => include_str!("0002_append_only.sqlite.sql"),
+        Dialect::Postgres => include_str!("0002_append_only.postgres.sql"),
     };
     Migrator::with_migrations(vec![
         migration(1, "tables", &include_str!("0001_tables.sql").replace("{serial}", dialect.serial())),
@@ -23,10 +23,7 @@ fn migration(version: i64, description: &'static str, text: &str) -> Migration {
 }
 
 /// Whether exactly these migrations have been applied, without applying any.
-pub(super) async fn verify(
-    migrator: &Migrator,
-    connection: &mut SqliteConnection,
-) -> Result<(), MigrateError> {
+pub(super) async fn verify(migrator: &Migrator, connection: &mut impl Migrate) -> Result<(), MigrateError> {
     let applied = connection.list_applied_migrations("_sqlx_migrations").await?;
     let same = |m: &Migration, a: &AppliedMigration| m.version == a.version && m.checksum == a.checksum;
     for migration in migrator.iter() {

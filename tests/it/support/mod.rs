@@ -6,6 +6,7 @@ mod gateway;
 mod house;
 mod http;
 mod mount;
+mod postgres;
 mod raw;
 mod recorder;
 mod wire;

@@ -22,7 +22,7 @@ async fn a_full_file_system_refuses_everything_and_leaves_room_for_a_revocation(
 async fn outcomes_wait_for_room() {
     let Some(mount) = Mount::new(40) else { return };
     let db = store(&mount.data()).await;
-    let writer = AuditWriter::start(db.clone()).await.unwrap();
+    let writer = AuditWriter::start(db.clone(), ME).await.unwrap();
     let open = writer.intent(intent("imp_a", "org_acme")).await.unwrap();
     mount.fill(0);
     open.close(done());
@@ -39,7 +39,7 @@ async fn outcomes_wait_for_room() {
 }
 
 async fn full_disk(db: Db) {
-    let writer = AuditWriter::start(db.clone()).await.unwrap();
+    let writer = AuditWriter::start(db.clone(), ME).await.unwrap();
     let mut recorded = 0;
     let big = || {
         let mut entry = intent("imp_a", "org_acme");
@@ -90,7 +90,7 @@ async fn full_disk(db: Db) {
 async fn an_io_error_latches_until_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let db = store(folder.path()).await;
-    let writer = AuditWriter::start(db.clone()).await.unwrap();
+    let writer = AuditWriter::start(db.clone(), ME).await.unwrap();
     let _open = writer.intent(intent("imp_a", "org_acme")).await.unwrap();
     writer.shared.latched.store(true, Ordering::SeqCst);
     let refused = writer.intent(intent("imp_a", "org_acme")).await.unwrap_err();
@@ -129,7 +129,7 @@ fn a_real_io_error_latches_and_the_next_start_tells_how_it_ended() {
     );
     runtime.block_on(async {
         let db = store(folder.path()).await;
-        let writer = AuditWriter::start(db.clone()).await.unwrap();
+        let writer = AuditWriter::start(db.clone(), ME).await.unwrap();
         assert_logs_agree(&db).await;
         let open = "SELECT COUNT(*) FROM platform_audit i WHERE stage = 'intent' AND NOT EXISTS \
                     (SELECT 1 FROM platform_audit o WHERE o.request_id = i.request_id AND o.stage = 'outcome')";
@@ -140,7 +140,7 @@ fn a_real_io_error_latches_and_the_next_start_tells_how_it_ended() {
 
 async fn until_the_io_error(folder: &std::path::Path) {
     let db = store(folder).await;
-    let writer = AuditWriter::start(db.clone()).await.unwrap();
+    let writer = AuditWriter::start(db.clone(), ME).await.unwrap();
     let mut held = Vec::new();
     let error = loop {
         let mut entry = intent("imp_a", "org_acme");

@@ -1,16 +1,34 @@
 //! The writer on a real store: grants that end, faults, crashes, floods.
 
 mod faults;
+mod postgres;
 
 use super::*;
-use crate::audit::fixtures::{attribution, intent, refusal, store, store_with};
+use crate::audit::fixtures::{attribution, intent, refusal, store, store_on, store_with};
 use crate::audit::query::{Filter, Log, page};
 use crate::domain::Event;
 use crate::domain::ids::OrgId;
 use crate::store::db::mount::Mount;
+use crate::store::db::testing::{Engine, on_both_engines};
 use crate::store::{DbOptions, Value as Sql};
 use serde_json::Value;
 use std::collections::BTreeMap;
+
+/// The gateway of these tests.
+const ME: &str = "embedded";
+
+on_both_engines!(
+    requests_are_numbered_within_their_grant_in_both_logs,
+    ended_and_expired_grants_in_one_batch_are_refused_and_recorded_unnumbered,
+    an_end_and_intents_race_and_nothing_numbered_comes_after_the_end,
+    the_start_scans_only_what_may_be_open,
+    a_dropped_intent_is_closed_as_unknown_and_an_unheard_one_as_not_forwarded,
+    a_flood_under_one_grant_does_not_starve_another,
+    repeated_refusals_of_strangers_are_counted_and_those_of_grants_are_single,
+    attribution_is_written_without_waiting,
+    hostile_bytes_stay_on_one_line,
+    a_command_leaves_the_gateway_s_intents_alone
+);
 
 async fn items(db: &Db, log: Log) -> Vec<Value> {
     let mut tx = db.read().await.unwrap();
@@ -59,11 +77,10 @@ async fn assert_logs_agree(db: &Db) {
     assert_eq!(org, platform);
 }
 
-#[tokio::test]
-async fn requests_are_numbered_within_their_grant_in_both_logs() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = store(folder.path()).await;
-    let writer = AuditWriter::start(db.clone()).await.unwrap();
+async fn requests_are_numbered_within_their_grant_in_both_logs(engine: Engine) {
+    let store = store_on(engine).await;
+    let db = store.db.clone();
+    let writer = AuditWriter::start(db.clone(), ME).await.unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for i in 0..300 {
         let writer = writer.clone();
@@ -88,14 +105,13 @@ async fn requests_are_numbered_within_their_grant_in_both_logs() {
     assert_eq!(items.len(), 300);
     assert!(items.iter().all(|i| i["outcome"] == "completed"));
     assert_logs_agree(&db).await;
-    assert_eq!(count(&db, "SELECT SUM(seq) FROM impersonation").await, 300);
+    assert_eq!(count(&db, "SELECT CAST(SUM(seq) AS BIGINT) FROM impersonation").await, 300);
     assert_eq!(writer.stats().open, 0);
 }
 
-#[tokio::test]
-async fn ended_and_expired_grants_in_one_batch_are_refused_and_recorded_unnumbered() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = store(folder.path()).await;
+async fn ended_and_expired_grants_in_one_batch_are_refused_and_recorded_unnumbered(engine: Engine) {
+    let store = store_on(engine).await;
+    let db = store.db.clone();
     sql(
         &db,
         "UPDATE impersonation SET ended_at = {now}, revoke_reason = 'support_access_disabled' WHERE id = 'imp_b'",
@@ -110,7 +126,7 @@ async fn ended_and_expired_grants_in_one_batch_are_refused_and_recorded_unnumber
     let (work, _answers): (Vec<_>, Vec<_>) =
         ["imp_a", "imp_b", "imp_c", "imp_a", "imp_unknown", "imp_b"].map(work).into_iter().unzip();
     let batch = batch::Batch { work, ..batch::Batch::default() };
-    let committed = batch.commit(&db).await.unwrap();
+    let committed = batch.commit(&db, ME).await.unwrap();
     use batch::Verdict::{Ended, Live};
     assert_eq!(
         committed.verdicts,
@@ -143,14 +159,17 @@ async fn ended_and_expired_grants_in_one_batch_are_refused_and_recorded_unnumber
     assert_eq!(items[0]["details"]["after_end"], true);
     assert_eq!(items[0]["revoke_reason"], "support_access_disabled");
     assert_logs_agree(&db).await;
-    assert_eq!(count(&db, "SELECT SUM(seq) FROM impersonation").await, 2, "a refusal takes no number");
+    assert_eq!(
+        count(&db, "SELECT CAST(SUM(seq) AS BIGINT) FROM impersonation").await,
+        2,
+        "a refusal takes no number"
+    );
 }
 
-#[tokio::test]
-async fn an_end_and_intents_race_and_nothing_numbered_comes_after_the_end() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = store(folder.path()).await;
-    let writer = AuditWriter::start(db.clone()).await.unwrap();
+async fn an_end_and_intents_race_and_nothing_numbered_comes_after_the_end(engine: Engine) {
+    let store = store_on(engine).await;
+    let db = store.db.clone();
+    let writer = AuditWriter::start(db.clone(), ME).await.unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..64 {
         let writer = writer.clone();
@@ -188,7 +207,7 @@ fn after_a_crash_what_was_open_is_unknown_in_both_logs() {
     // The runtime ends with everything on it, as a killed process does: nothing is closed, nothing drained.
     let crashed = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (writer, open) = crashed.block_on(async {
-        let writer = AuditWriter::start(store(folder.path()).await).await.unwrap();
+        let writer = AuditWriter::start(store(folder.path()).await, ME).await.unwrap();
         writer.intent(intent("imp_a", "org_acme")).await.unwrap().close(done());
         let open = writer.intent(intent("imp_a", "org_acme")).await.unwrap();
         (writer, open)
@@ -202,7 +221,7 @@ fn after_a_crash_what_was_open_is_unknown_in_both_logs() {
         drop((open, writer));
         for boot in 0..2 {
             let db = store(folder.path()).await;
-            let writer = AuditWriter::start(db.clone()).await.unwrap();
+            let writer = AuditWriter::start(db.clone(), ME).await.unwrap();
             for items in [org(&db).await, platform(&db).await] {
                 let outcomes: Vec<_> = items.iter().map(|i| i["outcome"].as_str().unwrap()).collect();
                 assert_eq!(outcomes[0], "unknown", "boot {boot}");
@@ -216,11 +235,10 @@ fn after_a_crash_what_was_open_is_unknown_in_both_logs() {
     });
 }
 
-#[tokio::test]
-async fn the_start_scans_only_what_may_be_open() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = store(folder.path()).await;
-    let writer = AuditWriter::start(db.clone()).await.unwrap();
+async fn the_start_scans_only_what_may_be_open(engine: Engine) {
+    let store = store_on(engine).await;
+    let db = store.db.clone();
+    let writer = AuditWriter::start(db.clone(), ME).await.unwrap();
     writer.intent(intent("imp_a", "org_acme")).await.unwrap().close(done());
     let open = writer.intent(intent("imp_a", "org_acme")).await.unwrap();
     for _ in 0..20 {
@@ -234,11 +252,10 @@ async fn the_start_scans_only_what_may_be_open() {
     drop(open);
 }
 
-#[tokio::test]
-async fn a_dropped_intent_is_closed_as_unknown_and_an_unheard_one_as_not_forwarded() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = store(folder.path()).await;
-    let writer = AuditWriter::start(db.clone()).await.unwrap();
+async fn a_dropped_intent_is_closed_as_unknown_and_an_unheard_one_as_not_forwarded(engine: Engine) {
+    let store = store_on(engine).await;
+    let db = store.db.clone();
+    let writer = AuditWriter::start(db.clone(), ME).await.unwrap();
     drop(writer.intent(intent("imp_a", "org_acme")).await.unwrap());
     {
         let abandoned = writer.intent(intent("imp_a", "org_acme"));
@@ -252,11 +269,10 @@ async fn a_dropped_intent_is_closed_as_unknown_and_an_unheard_one_as_not_forward
     assert_eq!(writer.stats().open, 0);
 }
 
-#[tokio::test]
-async fn a_flood_under_one_grant_does_not_starve_another() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = store(folder.path()).await;
-    let writer = AuditWriter::start(db.clone()).await.unwrap();
+async fn a_flood_under_one_grant_does_not_starve_another(engine: Engine) {
+    let store = store_on(engine).await;
+    let db = store.db.clone();
+    let writer = AuditWriter::start(db.clone(), ME).await.unwrap();
     // The writer can't commit: everything gathers.
     let held = db.write().await.unwrap();
     let mut flood = tokio::task::JoinSet::new();
@@ -288,11 +304,10 @@ async fn a_flood_under_one_grant_does_not_starve_another() {
     assert_logs_agree(&db).await;
 }
 
-#[tokio::test]
-async fn repeated_refusals_of_strangers_are_counted_and_those_of_grants_are_single() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = store(folder.path()).await;
-    let writer = AuditWriter::start(db.clone()).await.unwrap();
+async fn repeated_refusals_of_strangers_are_counted_and_those_of_grants_are_single(engine: Engine) {
+    let store = store_on(engine).await;
+    let db = store.db.clone();
+    let writer = AuditWriter::start(db.clone(), ME).await.unwrap();
     for _ in 0..10 {
         writer.refusal(refusal("usr_a", "OWNER_ONLY")).await.unwrap();
     }
@@ -309,11 +324,10 @@ async fn repeated_refusals_of_strangers_are_counted_and_those_of_grants_are_sing
     assert!(matches!(writer.refusal(refusal("usr_b", "X")).await, Err(AuditError::Busy)), "drained");
 }
 
-#[tokio::test]
-async fn attribution_is_written_without_waiting() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = store(folder.path()).await;
-    let writer = AuditWriter::start(db.clone()).await.unwrap();
+async fn attribution_is_written_without_waiting(engine: Engine) {
+    let store = store_on(engine).await;
+    let db = store.db.clone();
+    let writer = AuditWriter::start(db.clone(), ME).await.unwrap();
     for _ in 0..700 {
         writer.attribute(attribution("usr_a"));
     }
@@ -325,11 +339,10 @@ async fn attribution_is_written_without_waiting() {
     assert_eq!(count(&db, "SELECT COUNT(*) FROM platform_audit").await, 0);
 }
 
-#[tokio::test]
-async fn hostile_bytes_stay_on_one_line() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = store(folder.path()).await;
-    let writer = AuditWriter::start(db.clone()).await.unwrap();
+async fn hostile_bytes_stay_on_one_line(engine: Engine) {
+    let store = store_on(engine).await;
+    let db = store.db.clone();
+    let writer = AuditWriter::start(db.clone(), ME).await.unwrap();
     let hostile = "a\r\n{\"event\":\"forged\"}\u{1b}[2J\0\u{202E}\u{2028}";
     let mut entry = intent("imp_a", "org_acme");
     entry.path = Some(hostile.to_owned());
@@ -353,7 +366,7 @@ fn callers_live_on_other_runtimes() {
     let home = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (db, writer) = home.block_on(async {
         let db = store(folder.path()).await;
-        (db.clone(), AuditWriter::start(db).await.unwrap())
+        (db.clone(), AuditWriter::start(db, ME).await.unwrap())
     });
     let workers: Vec<_> = (0..3)
         .map(|_| {
@@ -378,11 +391,10 @@ fn callers_live_on_other_runtimes() {
     });
 }
 
-#[tokio::test]
-async fn a_command_leaves_the_gateway_s_intents_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = store(folder.path()).await;
-    let gateway = AuditWriter::start(db.clone()).await.unwrap();
+async fn a_command_leaves_the_gateway_s_intents_alone(engine: Engine) {
+    let store = store_on(engine).await;
+    let db = store.db.clone();
+    let gateway = AuditWriter::start(db.clone(), ME).await.unwrap();
     let open = gateway.intent(intent("imp_a", "org_acme")).await.unwrap();
     let boot = async || {
         let mut tx = db.read().await.unwrap();

@@ -1,6 +1,7 @@
 //! What stands in a value: the stamp, a proof that a gateway wrote it for this very key, the facts.
 //!
-//! `<as_of, 20 digits>.<HMAC-SHA256, base64url>.<JSON of the session>`; without JSON it is a tombstone. The
+//! `<as_of, 20 digits>.<HMAC-SHA256, base64url>.<log, 16 hexadecimal digits><JSON of the session>`; without the
+//! last part it is a tombstone. The
 //! stamp has a fixed width, so that scripts compare it as text: their numbers are doubles.
 
 use crate::domain::Session;
@@ -22,8 +23,6 @@ pub(super) enum Rejected {
     Forged,
     /// Stamped with a change that the records haven't reached.
     Future,
-    /// Stamped by a change log that may be another one.
-    Past,
     /// The key holds something else than a string.
     WrongType,
 }
@@ -34,7 +33,6 @@ impl Rejected {
             Self::Malformed => "malformed",
             Self::Forged => "forged",
             Self::Future => "future",
-            Self::Past => "past",
             Self::WrongType => "wrong_type",
         }
     }
@@ -44,7 +42,13 @@ impl Rejected {
 pub(super) struct Opened {
     pub(super) as_of: u64,
     /// `None`: a tombstone.
-    pub(super) session: Option<Session>,
+    pub(super) facts: Option<Facts>,
+}
+
+/// A session, and which change log its stamp is of.
+pub(super) struct Facts {
+    pub(super) session: Session,
+    pub(super) log: u64,
 }
 
 /// Signs values and checks them.
@@ -83,8 +87,11 @@ impl Envelopes {
     }
 
     /// The value of `name`; a tombstone without a session. `None` if it is too long to be kept.
-    pub(super) fn seal(&self, name: &str, as_of: u64, session: Option<&Session>) -> Option<String> {
-        let body = session.map_or(Ok(String::new()), serde_json::to_string).ok()?;
+    pub(super) fn seal(&self, name: &str, as_of: u64, facts: Option<(&Session, u64)>) -> Option<String> {
+        let body = match facts {
+            None => String::new(),
+            Some((session, log)) => format!("{log:016x}{}", serde_json::to_string(session).ok()?),
+        };
         let mac = BASE64URL.encode(self.mac(&parts(FACTS, name, as_of, body.as_bytes())));
         Some(format!("{}.{mac}.{body}", Self::stamp(as_of))).filter(|value| value.len() <= LONGEST)
     }
@@ -100,10 +107,12 @@ impl Envelopes {
         let mac = BASE64URL.decode(mac).map_err(|_| Rejected::Malformed)?;
         verify(&self.key, &parts(FACTS, name, as_of, body.as_bytes()), &mac).map_err(|_| Rejected::Forged)?;
         if body.is_empty() {
-            return Ok(Opened { as_of, session: None });
+            return Ok(Opened { as_of, facts: None });
         }
-        let session = serde_json::from_str(body).map_err(|_| Rejected::Malformed)?;
-        Ok(Opened { as_of, session: Some(session) })
+        let (log, session) = body.split_at_checked(16).ok_or(Rejected::Malformed)?;
+        let log = u64::from_str_radix(log, 16).map_err(|_| Rejected::Malformed)?;
+        let session = serde_json::from_str(session).map_err(|_| Rejected::Malformed)?;
+        Ok(Opened { as_of, facts: Some(Facts { session, log }) })
     }
 
     /// A hint on `channel`.
@@ -135,9 +144,10 @@ mod tests {
     fn only_what_was_sealed_for_this_key_opens() {
         let (ours, theirs) = (Envelopes::new(&[1; 32]), Envelopes::new(&[2; 32]));
         let facts = contract::impersonation("imp_a", "pu_a", 5_000, 7);
-        let value = ours.seal("a", 7, Some(&facts.session)).unwrap();
+        let value = ours.seal("a", 7, Some((&facts.session, 9))).unwrap();
         let opened = ours.open("a", value.as_bytes()).unwrap();
-        assert_eq!((opened.as_of, opened.session.as_ref()), (7, Some(&*facts.session)));
+        let found = opened.facts.unwrap();
+        assert_eq!((opened.as_of, &found.session, found.log), (7, &*facts.session, 9));
         assert_eq!(ours.open("b", value.as_bytes()).err(), Some(Rejected::Forged), "another key");
         assert_eq!(theirs.open("a", value.as_bytes()).err(), Some(Rejected::Forged), "another master key");
         let newer = value.replacen("07.", "08.", 1);

@@ -25,7 +25,7 @@ use crate::domain::ids::{ImpersonationId, PlatformUserId, Subject};
 use crate::domain::{Millis, Principal, Secret, Session};
 use crate::telemetry::{LiveMetrics, LiveResult};
 use connect::Connector;
-use envelope::{Envelopes, Opened, Rejected};
+use envelope::{Envelopes, Facts, Opened, Rejected};
 use hints::Hints;
 use link::Link;
 use std::sync::Arc;
@@ -66,8 +66,6 @@ pub struct Redis {
     /// What the change log is known to have reached. Facts stamped later are of another history, which a
     /// change of this one wouldn't make stale, or of another gateway that is ahead: then they are read again.
     reached: AtomicU64,
-    /// Up to here stamps may be of a change log that is no more.
-    floor: AtomicU64,
     /// The latest `now` that a caller gave.
     latest: AtomicI64,
     metrics: LiveMetrics,
@@ -104,7 +102,6 @@ impl Redis {
             newest,
             hearing: heard,
             reached: AtomicU64::new(reached),
-            floor: AtomicU64::new(0),
             latest: AtomicI64::new(Millis::MIN),
             metrics,
             _tasks: tasks.map(AbortOnDropHandle::new),
@@ -142,9 +139,6 @@ impl Redis {
             Ok(opened) if opened.as_of > self.reached.load(Ordering::Relaxed) => {
                 Err(Failure::Rejected(Rejected::Future))
             }
-            Ok(opened) if opened.as_of < self.floor.load(Ordering::Relaxed) => {
-                Err(Failure::Rejected(Rejected::Past))
-            }
             Ok(opened) => Ok(Some(opened)),
             Err(why) => {
                 // Else its stamp, which may be any, could keep ours out. If that fails, it fails again next time.
@@ -157,11 +151,11 @@ impl Redis {
     /// The facts at `subject` if they are believed, of it, and live at `now`.
     async fn facts(&self, subject: &Subject, now: Millis) -> Result<Option<Stamped>, Failure> {
         let opened = self.read(&self.key(subject.as_str())).await?;
-        let Some(Opened { as_of, session: Some(session) }) = opened else { return Ok(None) };
+        let Some(Opened { as_of, facts: Some(Facts { session, log }) }) = opened else { return Ok(None) };
         if session.key != *subject {
             return Err(Failure::Rejected(Rejected::Forged));
         }
-        Ok((session.expires_at > now).then(|| Stamped { session: session.shared(), as_of }))
+        Ok((session.expires_at > now).then(|| Stamped { session: session.shared(), as_of, log }))
     }
 
     /// Takes an impersonation that ended out of its user's list.
@@ -203,7 +197,8 @@ impl Live for Redis {
         self.reached(facts.as_of);
         let session = &facts.session;
         let key = self.key(session.key.as_str());
-        let value = self.envelopes.seal(&key, facts.as_of, Some(session)).ok_or(Trouble::TooLarge)?;
+        let value =
+            self.envelopes.seal(&key, facts.as_of, Some((session, facts.log))).ok_or(Trouble::TooLarge)?;
         let till: String =
             self.link.query(&scripts::put(&key, facts.as_of, &value, session.expires_at)).await?;
         if till == "0" {
@@ -232,8 +227,8 @@ impl Live for Redis {
                 return Err(trouble.into());
             }
         };
-        if let Ok(Opened { session: Some(session), .. }) = self.envelopes.open(&key, &old) {
-            self.strike(&session).await?;
+        if let Ok(Opened { facts: Some(facts), .. }) = self.envelopes.open(&key, &old) {
+            self.strike(&facts.session).await?;
         }
         Ok(())
     }
@@ -273,11 +268,6 @@ impl Live for Redis {
 
     fn reached(&self, n: u64) {
         self.reached.fetch_max(n, Ordering::Relaxed);
-    }
-
-    fn start_over(&self, n: u64) {
-        let before = self.reached.swap(n, Ordering::Relaxed);
-        self.floor.fetch_max(before.saturating_add(1), Ordering::Relaxed);
     }
 
     fn health(&self) -> LiveHealth {

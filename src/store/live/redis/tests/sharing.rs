@@ -27,22 +27,6 @@ async fn what_one_puts_the_other_gets_once_it_has_come_that_far() {
 }
 
 #[tokio::test]
-async fn what_another_change_log_stamped_is_not_believed_when_this_one_gets_there() {
-    let server = Server::start(&[]).await;
-    let redis = store(&server.url()).await;
-    let facts = contract::session("ses_a", "pu_a", later(60_000), 9);
-    redis.put(facts.clone()).await.unwrap();
-    redis.start_over(5);
-    for n in [5, 9, 10] {
-        redis.reached(n);
-        assert_eq!(redis.get(&facts.session.key, later(0)).await.unwrap(), None, "the log is at {n}");
-    }
-    let fresh = contract::session("ses_a", "pu_a", later(60_000), 10);
-    redis.put(fresh.clone()).await.unwrap();
-    assert_eq!(redis.get(&fresh.session.key, later(0)).await.unwrap(), Some(fresh));
-}
-
-#[tokio::test]
 async fn hints_are_heard_by_all_and_only_from_gateways() {
     let server = Server::start(&[]).await;
     let (a, b) = (store(&server.url()).await, store(&server.url()).await);
