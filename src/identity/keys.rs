@@ -58,6 +58,9 @@ impl Keys {
         let (kid, public, pkcs8) = generate()?;
         let sealed = sealer.seal(&kid, &pkcs8)?;
         let mut tx = db.write().await?;
+        // Gateways that start at once on empty records make one key: a lock, and then, in a statement that sees
+        // what the one before has committed, the look.
+        tx.row("SELECT n FROM change_head WHERE id = 1 {for_update}", &[]).await?;
         tx.execute(
             "INSERT INTO signing_key (kid, algorithm, secret, public_key, created_at, retired_at)
              SELECT $1, 'EdDSA', $2, $3, $4, NULL WHERE NOT EXISTS (SELECT 1 FROM signing_key)",
