@@ -41,7 +41,7 @@ pub(crate) fn check(history: &History) -> Vec<Violation> {
 }
 
 /// Whether `revocation` is about `session`, whenever that was made.
-fn is_about(revocation: &Revocation, number: usize, session: &Session, all: &[Session]) -> bool {
+pub(crate) fn is_about(revocation: &Revocation, number: usize, session: &Session, all: &[Session]) -> bool {
     let grant = session.kind == Kind::Impersonation;
     match revocation.target {
         Target::One(one) => one == number,

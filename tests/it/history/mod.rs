@@ -2,10 +2,19 @@
 //! Redis are hammered while a seeded plan takes access away and breaks things; what every client saw is a
 //! history, and `check` says whether it keeps the promise of docs/guarantees.md.
 //!
-//! Every run prints its seed; `DRAWBRIDGE_SEED` plays it again. `DRAWBRIDGE_HISTORY_RUNS` (1) and
-//! `DRAWBRIDGE_HISTORY_REQUESTS` (2,000 for each run) scale it.
+//! Every run prints its seed; `DRAWBRIDGE_SEED` plays it again, as far as the scheduler lets it.
+//! `DRAWBRIDGE_HISTORY_RUNS` (1), `DRAWBRIDGE_HISTORY_REQUESTS` (1,500 for each run) and
+//! `DRAWBRIDGE_HISTORY_FAULTS` (3; 12 is all there are) scale it.
 
 mod check;
 mod check_tests;
+mod faults;
+mod fleet;
+mod node;
 mod proxy;
 mod record;
+mod report;
+mod runs;
+mod upstream;
+mod workload;
+mod world;

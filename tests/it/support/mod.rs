@@ -10,6 +10,8 @@ mod mount;
 pub(crate) mod postgres;
 mod raw;
 mod recorder;
+#[allow(dead_code, reason = "shared with the tests in `src`")]
+pub(crate) mod redis;
 mod wire;
 
 pub(crate) use chance::{Chance, number};
