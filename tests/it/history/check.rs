@@ -3,7 +3,8 @@
 //! A session is a register that is written once: live, then over. Its writes are calls that answered 200, so the
 //! history is linearizable in this register exactly if no request that *began* after such an answer was admitted;
 //! requests that overlap the call may go either way. Added to that: a refusal that says "over" is a read of the
-//! second value, so nothing that began after it may read the first; a time that is over is a write by itself; and
+//! second value, so nothing that began after it may read the first, unless the call is still under way (there an
+//! impersonation is stricter than other sessions); a time that is over is a write by itself; and
 //! at no moment may one member of staff be sure to hold more than five impersonations.
 //!
 //! What is always allowed: `503`, and no answer at all. So a run must also show that requests were admitted.
@@ -84,11 +85,43 @@ fn requests(history: &History, over: &[Option<Micros>]) -> Vec<Violation> {
         if let Some(late) = after(Some(history.sessions[session].lives.1)) {
             violations.push(Violation::AfterExpiry { request: n, session, late });
         }
-        if let Some(late) = after(told[session]) {
+        if let Some(late) = after(told[session])
+            && !is_pending(history, session, begun)
+        {
             violations.push(Violation::CameBack { request: n, session, late });
         }
     }
     violations
+}
+
+/// Whether a call was under way that takes this session away, so that one gateway may know and another not yet.
+/// Impersonations have no such time: each of their requests asks the records.
+fn is_pending(history: &History, number: usize, at: Micros) -> bool {
+    let session = &history.sessions[number];
+    session.kind != Kind::Impersonation
+        && history.revocations.iter().any(|r| {
+            r.answer == Answer::Done
+                && r.span.begun <= at
+                && at <= r.span.ended
+                && is_about(r, number, session, &history.sessions)
+        })
+}
+
+/// All that bears on a violation, for people.
+pub(crate) fn explain(history: &History, violation: &Violation) -> String {
+    let session = match violation {
+        Violation::AfterRevoked { session, .. }
+        | Violation::AfterExpiry { session, .. }
+        | Violation::CameBack { session, .. }
+        | Violation::StreamGoesOn { session, .. } => *session,
+        Violation::TooMany { .. } => return format!("{violation:?}"),
+    };
+    let of = &history.sessions[session];
+    let about: Vec<_> =
+        history.revocations.iter().filter(|r| is_about(r, session, of, &history.sessions)).collect();
+    let requests: Vec<_> = history.requests.iter().filter(|r| r.session == session).collect();
+    let last = requests.len().saturating_sub(60);
+    format!("{violation:?}\n  {of:?}\n  {about:#?}\n  {:#?}", &requests[last..])
 }
 
 /// Since when each session was said to be over. Not of those that a call without an answer was about: that one may

@@ -97,6 +97,15 @@ fn what_is_over_stays_over() {
     assert_eq!(check(&history), [Violation::CameBack { request: 2, session: 0, late: 1 }]);
     history.requests[1].span.begun = 30;
     assert_eq!(check(&history), [], "begun no later than the refusal was read");
+    // While the call is under way, gateways may differ; not about an impersonation.
+    for (session, found) in [(0, 0), (1, 1)] {
+        let mut history = ended(Target::Logout(0), Answer::Done);
+        history.requests = vec![
+            request(1, session, span(110, 120), over()),
+            request(2, session, span(130, 140), Outcome::Admitted),
+        ];
+        assert_eq!(check(&history).len(), found, "session {session}");
+    }
 }
 
 #[test]

@@ -116,13 +116,10 @@ pub(crate) async fn make(world: &Arc<World>, fault: Fault, chance: &mut Chance) 
         Fault::RedisFlushed => fleet.redis.lock().await.command::<()>(&["FLUSHALL"]),
         Fault::DatabaseRestart => {
             let server = fleet.server.clone();
-            let done = tokio::task::spawn_blocking(move || {
-                let mut server = server.lock();
-                server.down();
-                std::thread::sleep(Duration::from_millis(ms / 2));
-                server.up();
-            });
-            done.await.expect("PostgreSQL is restarted");
+            tokio::task::spawn_blocking(move || server.lock().down()).await.expect("PostgreSQL crashes");
+            pause(ms / 2).await;
+            let server = fleet.server.clone();
+            tokio::task::spawn_blocking(move || server.lock().up()).await.expect("PostgreSQL comes back");
         }
     }
     let told = format!("{fault:?} for {} ms", (now() - from) / 1_000);

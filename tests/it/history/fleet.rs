@@ -3,7 +3,7 @@
 use super::node::{Node, PUBLIC, Start};
 use super::proxy::Proxy;
 use super::upstream::Upstream;
-use crate::support::{postgres, redis};
+use crate::support::{SOON, postgres, redis};
 use drawbridge::access::{Access, NewOrg, NewPerson};
 use drawbridge::config::Config;
 use drawbridge::demo::DemoOrgs;
@@ -13,8 +13,10 @@ use drawbridge::store::{ChangeRecord, Db, DbOptions, Effect, PostgresOptions, St
 use parking_lot::{Mutex, RwLock};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::process::Child;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 /// How many gateways.
 pub(crate) const GATEWAYS: usize = 3;
@@ -28,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) env: Vec<(String, String)>,
     /// A PostgreSQL that may be restarted.
     pub(crate) own_database: bool,
+    /// Every statement stands in the server's log.
+    pub(crate) log_statements: bool,
     /// More lines of the configuration, as whole sections.
     pub(crate) config: String,
     /// `[impersonation] ttl_seconds`.
@@ -65,7 +69,7 @@ fn shared() -> Arc<Mutex<postgres::Server>> {
 }
 
 fn server() -> Arc<Mutex<postgres::Server>> {
-    Arc::new(Mutex::new(postgres::Server::start(&["log_line_prefix=[%d] "])))
+    Arc::new(Mutex::new(postgres::Server::start(&["log_line_prefix=[%d %p] "])))
 }
 
 fn address(url: &url::Url) -> SocketAddr {
@@ -85,6 +89,10 @@ impl Fleet {
             std::mem::forget(database);
             urls
         };
+        if options.log_statements {
+            let name = url.rsplit('/').next().and_then(|end| end.split('?').next()).expect("a database");
+            server.lock().sql("postgres", &format!("ALTER DATABASE {name} SET log_statement = 'all'"));
+        }
         let redis = redis::Server::start(&[]).await;
         let redis_address: SocketAddr = address(&url::Url::parse(&redis.url()).expect("a URL"));
         let data = folder.path().join("operator");
@@ -178,6 +186,27 @@ impl Fleet {
         self.server.lock().sql(&self.database, sql)
     }
 
+    /// Holds an advisory lock of the database until what is given back is dropped.
+    pub(crate) fn hold_lock(&self, number: u32) -> LockHolder {
+        let sql = format!("SELECT pg_advisory_lock({number}); SELECT pg_sleep(600)");
+        let (server, database) = (self.server.clone(), self.database.clone());
+        let application = format!("holder {number}");
+        let sql = format!("SET application_name = '{application}'; {sql}");
+        let psql = server.lock().psql(&database, &sql).spawn().expect("psql");
+        let asked = format!(
+            "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
+             WHERE l.locktype = 'advisory' AND l.granted AND a.application_name = '{application}'"
+        );
+        let begun = Instant::now();
+        while self.sql(&asked) == "0" {
+            assert!(begun.elapsed() < SOON, "the lock isn't taken");
+        }
+        let end = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{application}'"
+        );
+        LockHolder { server, database, psql, end }
+    }
+
     /// A member of staff, made if there is none.
     pub(crate) async fn staff(&self, email: &str) -> PlatformUserId {
         let roles = vec!["platform-admin".to_owned()];
@@ -230,10 +259,21 @@ impl Fleet {
         change::append(&mut tx, &ChangeRecord { effect, subjects: vec![key] }).await?;
         tx.commit().await
     }
+}
 
-    /// Where the fleet's files are.
-    pub(crate) fn folder(&self) -> PathBuf {
-        self.folder.path().to_owned()
+/// A lock of the database, given back when dropped.
+pub(crate) struct LockHolder {
+    server: Arc<Mutex<postgres::Server>>,
+    database: String,
+    psql: Child,
+    end: String,
+}
+
+impl Drop for LockHolder {
+    fn drop(&mut self) {
+        self.server.lock().sql(&self.database, &self.end);
+        drop(self.psql.kill());
+        drop(self.psql.wait());
     }
 }
 

@@ -6,11 +6,15 @@
 //! `DRAWBRIDGE_HISTORY_RUNS` (1), `DRAWBRIDGE_HISTORY_REQUESTS` (1,500 for each run) and
 //! `DRAWBRIDGE_HISTORY_FAULTS` (3; 12 is all there are) scale it.
 
+mod cap;
 mod check;
 mod check_tests;
 mod faults;
 mod fleet;
+mod hot_path;
+mod mutants;
 mod node;
+mod outages;
 mod proxy;
 mod record;
 mod report;

@@ -47,8 +47,9 @@ pub(crate) fn quantiles(mut all: Vec<Micros>) -> String {
 /// For people, on stderr.
 pub(crate) fn print(title: &str, history: &History) {
     let mut refused: BTreeMap<String, usize> = BTreeMap::new();
-    let (mut admitted, mut broken) = (0, 0);
+    let (mut admitted, mut broken, mut by_gateway) = (0, 0, BTreeMap::<usize, usize>::new());
     for request in &history.requests {
+        *by_gateway.entry(request.gateway).or_default() += 1;
         match &request.outcome {
             Outcome::Admitted => admitted += 1,
             Outcome::Broken => broken += 1,
@@ -79,7 +80,7 @@ pub(crate) fn print(title: &str, history: &History) {
         "{title}: {} requests, {admitted} admitted, {broken} without an answer",
         history.requests.len()
     );
-    eprintln!("  refused: {refused:?}");
+    eprintln!("  by gateway: {by_gateway:?}; refused: {refused:?}");
     eprintln!("  in calm: {} of {} admitted", calm.admitted, calm.asked);
     eprintln!("  sessions: {}, calls that take away: {kinds:?}", history.sessions.len());
     eprintln!("  from call to answer: {}", quantiles(all));

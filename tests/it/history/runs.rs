@@ -1,6 +1,6 @@
 //! Seeded runs, calm and faulty: no promise is broken, and requests were let in.
 
-use super::check::check;
+use super::check::{check, explain};
 use super::faults::{make, plan};
 use super::fleet::{Fleet, GATEWAYS, Options};
 use super::record::{Stretch, now};
@@ -96,7 +96,8 @@ async fn run(test: &str, seed: u64, how: How) {
     let history = world.history();
     report::print(&title, &history);
     let violations = check(&history);
-    assert!(violations.is_empty(), "{title}: {} violations: {violations:#?}", violations.len());
+    let told: Vec<_> = violations.iter().take(3).map(|v| explain(&history, v)).collect();
+    assert!(violations.is_empty(), "{title}: {} violations: {}", violations.len(), told.join("\n"));
     let calm = calm(&history);
     assert!(calm.asked > 50, "{title}: nothing was asked in calm");
     assert!(calm.admitted * 100 >= calm.asked * 98, "{title}: {} of {}", calm.admitted, calm.asked);

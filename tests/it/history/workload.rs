@@ -1,7 +1,7 @@
 //! Who does what in a run: clients that ask without end, actors that take access away, streams that stand open.
 
 use super::fleet::{GATEWAYS, LONG};
-use super::record::{Answer, Kind, Revocation, Span, Stream, Target, now};
+use super::record::{Answer, Kind, Outcome, Revocation, Span, Stream, Target, now};
 use super::world::{Held, STAFF, World};
 use crate::support::{Chance, Open};
 use std::sync::Arc;
@@ -19,7 +19,12 @@ fn stopped(stop: &Stop) -> bool {
 pub(crate) async fn client(world: Arc<World>, gateway: usize, mut chance: Chance, stop: Stop) {
     while !stopped(&stop) {
         match world.any(&mut chance) {
-            Some(held) => drop(world.ask(&held, gateway).await),
+            Some(held) => {
+                if world.ask(&held, gateway).await == Outcome::Broken {
+                    // Nobody listens, perhaps.
+                    pause(20).await;
+                }
+            }
             None => pause(5).await,
         }
     }

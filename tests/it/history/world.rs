@@ -262,6 +262,12 @@ impl World {
         }
     }
 
+    /// The key of a session in the records.
+    pub(crate) async fn key(&self, held: &Held) -> String {
+        let known = self.fleet.operator.authenticate(&held.token).await.expect("a token of ours");
+        known.known.session.key.as_str().to_owned()
+    }
+
     /// The history with what the upstream saw.
     pub(crate) fn history(&self) -> super::record::History {
         let mut history = self.record.history();

@@ -10,7 +10,6 @@ mod mount;
 pub(crate) mod postgres;
 mod raw;
 mod recorder;
-#[allow(dead_code, reason = "shared with the tests in `src`")]
 pub(crate) mod redis;
 mod wire;
 
