@@ -13,6 +13,7 @@
 mod check_command;
 mod config_default;
 mod crash;
+mod database;
 mod disk;
 mod docs_links;
 mod drain;

@@ -90,7 +90,7 @@ pub struct Db {
 
 /// The connections.
 enum Engine {
-    Sqlite(sqlite::Sqlite),
+    Sqlite(Box<sqlite::Sqlite>),
     Postgres(postgres::Connections),
 }
 
@@ -173,7 +173,7 @@ impl Db {
             migrated.map_err(|e| OpenError::of_migration(data, e))?;
         }
         let inner = Inner {
-            engine: Engine::Sqlite(sqlite),
+            engine: Engine::Sqlite(Box::new(sqlite)),
             target,
             repeats: AtomicU64::new(0),
             texts: text::Texts::new(Dialect::Sqlite, clock_shift),
