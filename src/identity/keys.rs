@@ -137,3 +137,22 @@ fn generate() -> Result<(String, String, Vec<u8>), KeyError> {
     let kid = BASE64URL.encode(digest(&SHA256, canonical.as_bytes()).as_ref());
     Ok((kid, public, pkcs8.as_ref().to_vec()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::SystemClock;
+    use crate::store::db::testing::{Engine, Store, on_both_engines};
+
+    on_both_engines!(gateways_that_start_at_once_share_one_key);
+
+    async fn gateways_that_start_at_once_share_one_key(engine: Engine) {
+        let folder = tempfile::tempdir().unwrap();
+        let sealer = Sealer::open_or_create(&folder.path().join("master.key")).unwrap();
+        let store = Store::open(engine).await;
+        let starts = (0..6).map(|_| Keys::load_or_create(&store.db, &sealer, &SystemClock));
+        for keys in futures_util::future::join_all(starts).await {
+            assert_eq!(keys.unwrap().jwks()["keys"].as_array().unwrap().len(), 1);
+        }
+    }
+}
