@@ -4,7 +4,7 @@ use super::node::{Node, PUBLIC, Start};
 use super::proxy::Proxy;
 use super::upstream::Upstream;
 use crate::support::{SOON, postgres, redis};
-use drawbridge::access::{Access, NewOrg, NewPerson};
+use drawbridge::access::{Access, ActError, NewOrg, NewPerson};
 use drawbridge::config::Config;
 use drawbridge::demo::DemoOrgs;
 use drawbridge::domain::ids::{OrgId, PlatformUserId, Subject};
@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Child;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How many gateways.
 pub(crate) const GATEWAYS: usize = 3;
@@ -210,33 +210,29 @@ impl Fleet {
     /// A member of staff, made if there is none.
     pub(crate) async fn staff(&self, email: &str) -> PlatformUserId {
         let roles = vec!["platform-admin".to_owned()];
-        self.operator.provision_platform_user(person(email), roles).await.expect("an account")
+        surely(|| self.operator.provision_platform_user(person(email), roles.clone())).await
     }
 
     /// A new session of a member of staff.
     pub(crate) async fn staff_token(&self, email: &str, ttl: i64) -> String {
-        let issued = self.operator.issue_platform_token(email, ttl).await.expect("a token");
-        issued.token.expose().to_owned()
+        surely(|| self.operator.issue_platform_token(email, ttl)).await.token.expose().to_owned()
     }
 
     /// A person of an org.
     pub(crate) async fn person(&self, email: &str, org: usize, role: OrgRole) {
-        self.operator
-            .provision_org_user(person(email), self.orgs[org].clone(), role)
-            .await
-            .expect("a person");
+        surely(|| self.operator.provision_org_user(person(email), self.orgs[org].clone(), role)).await;
     }
 
     /// A new session of a person.
     pub(crate) async fn person_token(&self, email: &str, ttl: i64) -> String {
-        self.operator.issue_org_token(email, ttl).await.expect("a token").token.expose().to_owned()
+        surely(|| self.operator.issue_org_token(email, ttl)).await.token.expose().to_owned()
     }
 
     /// A new bot's API token.
     pub(crate) async fn bot_token(&self, name: &str, org: usize, ttl: i64) -> String {
-        let bot = self.operator.provision_bot(name, self.orgs[org].clone(), OrgRole::Viewer).await;
-        let issued = self.operator.issue_bot_token(&bot.expect("a bot"), "history", ttl).await;
-        issued.expect("a token").token.expose().to_owned()
+        let role = OrgRole::Viewer;
+        let bot = surely(|| self.operator.provision_bot(name, self.orgs[org].clone(), role)).await;
+        surely(|| self.operator.issue_bot_token(&bot, "history", ttl)).await.token.expose().to_owned()
     }
 
     /// Ends a session of a person or bot in the records, as the routes to come will; whether that is sure. Unlike
@@ -274,6 +270,23 @@ impl Drop for LockHolder {
         self.server.lock().sql(&self.database, &self.end);
         drop(self.psql.kill());
         drop(self.psql.wait());
+    }
+}
+
+/// What the operator does, again while the database is down.
+async fn surely<T, F>(act: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, ActError>>,
+{
+    let begun = Instant::now();
+    loop {
+        match act().await {
+            Ok(done) => return done,
+            Err(ActError::Store(_)) if begun.elapsed() < SOON => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(error) => panic!("the operator's act: {error:?}"),
+        }
     }
 }
 

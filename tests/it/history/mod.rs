@@ -4,7 +4,7 @@
 //!
 //! Every run prints its seed; `DRAWBRIDGE_SEED` plays it again, as far as the scheduler lets it.
 //! `DRAWBRIDGE_HISTORY_RUNS` (1), `DRAWBRIDGE_HISTORY_REQUESTS` (1,500 for each run) and
-//! `DRAWBRIDGE_HISTORY_FAULTS` (3; 12 is all there are) scale it.
+//! `DRAWBRIDGE_HISTORY_FAULTS` (2; 12 is all there are) scale it.
 
 mod cap;
 mod check;

@@ -15,9 +15,8 @@ use std::time::{Duration, Instant};
 const FAR: usize = 2;
 const NEAR: usize = 0;
 
-async fn world(rule: Option<&str>) -> Arc<World> {
-    let options = rule.map(Options::without).unwrap_or_default();
-    World::make(Fleet::start(options).await).await
+async fn without(rule: &str) -> Arc<World> {
+    World::make(Fleet::start(Options::without(rule)).await).await
 }
 
 /// A session of a member of staff that every gateway knows.
@@ -45,37 +44,30 @@ fn stale(world: &World) -> usize {
 }
 
 /// Somebody signs out while one gateway has lost the records.
-async fn signed_out_while_one_is_cut_off(rule: Option<&str>) -> usize {
-    let world = world(rule).await;
-    let held = known_everywhere(&world, 0).await;
+async fn signed_out_while_one_is_cut_off(world: &Arc<World>) -> usize {
+    let held = known_everywhere(world, 0).await;
     world.fleet.node(FAR).sql.set(Way::Stalled);
     assert_eq!(world.logout(&held, NEAR).await, Answer::Done);
-    hammer(&world, &held, FAR, 400).await;
+    hammer(world, &held, FAR, 400).await;
     world.fleet.node(FAR).sql.set(Way::Open);
-    let stale = stale(&world);
-    eprintln!("without {rule:?}: {stale} requests let in after the sign-out had answered");
+    let stale = stale(world);
+    eprintln!("{stale} requests let in after the sign-out had answered");
     stale
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_lease_a_gateway_that_is_cut_off_goes_on() {
-    assert!(signed_out_while_one_is_cut_off(Some("lease")).await > 0);
+    assert!(signed_out_while_one_is_cut_off(&without("lease").await).await > 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_wait_a_lease_outlives_the_answer() {
-    assert!(signed_out_while_one_is_cut_off(Some("wait")).await > 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_both_nothing_is_let_in() {
-    assert_eq!(signed_out_while_one_is_cut_off(None).await, 0);
+    assert!(signed_out_while_one_is_cut_off(&without("wait").await).await > 0);
 }
 
 /// A commit of one sign-out takes long: its number is drawn before another's, its record is seen after it.
-async fn signed_out_in_another_order(rule: Option<&str>) -> usize {
-    let world = world(rule).await;
-    let (slow, quick) = (known_everywhere(&world, 0).await, known_everywhere(&world, 1).await);
+async fn signed_out_in_another_order(world: &Arc<World>, head_row_is_out: bool) -> usize {
+    let (slow, quick) = (known_everywhere(world, 1).await, known_everywhere(world, 2).await);
     let (slow_key, lock) = (world.key(&slow).await, 20_261_121);
     // The commit of whoever writes this session's end waits for the lock.
     world.fleet.sql(&format!(
@@ -89,26 +81,26 @@ async fn signed_out_in_another_order(rule: Option<&str>) -> usize {
         let (world, slow) = (world.clone(), slow.clone());
         tokio::spawn(async move { world.logout(&slow, NEAR).await })
     };
-    waiting_for_the_lock(&world).await;
+    waiting_for_the_lock(world).await;
     let second = {
         let (world, quick) = (world.clone(), quick.clone());
         tokio::spawn(async move { world.logout(&quick, 1).await })
     };
-    if rule.is_some() {
+    if head_row_is_out {
         assert_eq!(second.await.expect("a call"), Answer::Done, "it isn't held up");
         drop(holder);
     } else {
         // It waits for the head row, which the first one holds.
-        waiting(&world, "wait_event_type = 'Lock' AND wait_event <> 'advisory'").await;
+        waiting(world, "wait_event_type = 'Lock' AND wait_event <> 'advisory'").await;
         drop(holder);
         assert_eq!(second.await.expect("a call"), Answer::Done);
     }
     assert_eq!(first.await.expect("a call"), Answer::Done);
     for gateway in 0..3 {
-        hammer(&world, &slow, gateway, 150).await;
+        hammer(world, &slow, gateway, 150).await;
     }
-    let stale = stale(&world);
-    eprintln!("without {rule:?}: {stale} requests let in after commits in another order");
+    let stale = stale(world);
+    eprintln!("{stale} requests let in after commits in another order");
     stale
 }
 
@@ -128,18 +120,12 @@ async fn waiting_for_the_lock(world: &World) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_head_row_a_late_commit_is_overlooked() {
-    assert!(signed_out_in_another_order(Some("head")).await > 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_the_head_row_commits_have_the_order_of_their_numbers() {
-    assert_eq!(signed_out_in_another_order(None).await, 0);
+    assert!(signed_out_in_another_order(&without("head").await, true).await > 0);
 }
 
 /// An old value of a session comes back into Redis after the session's end.
-async fn resurrected_in_redis(rule: Option<&str>) -> usize {
-    let world = world(rule).await;
-    let held = known_everywhere(&world, 0).await;
+async fn resurrected_in_redis(world: &Arc<World>) -> usize {
+    let held = known_everywhere(world, 3).await;
     let key = world.key(&held).await;
     {
         let redis = world.fleet.redis.lock().await;
@@ -154,19 +140,23 @@ async fn resurrected_in_redis(rule: Option<&str>) -> usize {
         set.expect("the old value is back");
     }
     for gateway in 0..3 {
-        hammer(&world, &held, gateway, 100).await;
+        hammer(world, &held, gateway, 100).await;
     }
-    let stale = stale(&world);
-    eprintln!("without {rule:?}: {stale} requests let in on an old value in Redis");
+    let stale = stale(world);
+    eprintln!("{stale} requests let in on an old value in Redis");
     stale
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_stamp_an_old_value_in_redis_is_believed() {
-    assert!(resurrected_in_redis(Some("stamp")).await > 0);
+    assert!(resurrected_in_redis(&without("stamp").await).await > 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_the_stamp_an_old_value_is_a_miss() {
-    assert_eq!(resurrected_in_redis(None).await, 0);
+async fn with_all_rules_the_same_schedules_let_nothing_in() {
+    let world = World::make(Fleet::start(Options::default()).await).await;
+    assert_eq!(signed_out_while_one_is_cut_off(&world).await, 0);
+    world.fleet.until_ready().await;
+    assert_eq!(signed_out_in_another_order(&world, false).await, 0);
+    assert_eq!(resurrected_in_redis(&world).await, 0);
 }

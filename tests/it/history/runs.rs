@@ -118,7 +118,7 @@ async fn calm_runs_break_no_promise() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn faulty_runs_break_no_promise() {
     for seed in seeds("faulty") {
-        let faults = number("DRAWBRIDGE_HISTORY_FAULTS", 3);
+        let faults = number("DRAWBRIDGE_HISTORY_FAULTS", 2);
         run("faulty", seed, How::Faulty { faults, database: false }).await;
     }
 }
