@@ -74,6 +74,7 @@ async fn rounds(world: &Arc<World>, staff: &Held, mut held: Vec<Held>) {
     }
     assert!(world.mint(staff, 0, 0).await.is_none(), "a sixth");
     eprintln!("{rounds} rounds of end and mint on different gateways: the mint came too early in {late}");
-    let violations = super::check::check(&world.history());
-    assert_eq!(violations, []);
+    let history = world.history();
+    super::report::print("rounds", &history);
+    assert_eq!(super::check::check(&history), []);
 }

@@ -2,7 +2,7 @@
 
 use super::check::over_since;
 use super::node::ms;
-use super::record::{Answer, History, Micros, Outcome};
+use super::record::{Answer, History, Micros, Outcome, Revocation};
 use std::collections::BTreeMap;
 
 /// Requests that had every right to be let in: their session was alive all the time, and nothing was broken.
@@ -15,7 +15,8 @@ pub(crate) struct Calm {
 pub(crate) fn calm(history: &History) -> Calm {
     let mut first_end: Vec<Micros> = history.sessions.iter().map(|s| s.lives.0).collect();
     for (number, session) in history.sessions.iter().enumerate() {
-        for revocation in history.revocations.iter().filter(|r| r.answer != Answer::Refused) {
+        let possible = |r: &&Revocation| r.answer != Answer::Refused && r.span.ended >= session.made.begun;
+        for revocation in history.revocations.iter().filter(possible) {
             if super::check::is_about(revocation, number, session, &history.sessions) {
                 first_end[number] = first_end[number].min(revocation.span.begun);
             }
@@ -81,7 +82,8 @@ pub(crate) fn print(title: &str, history: &History) {
         history.requests.len()
     );
     eprintln!("  by gateway: {by_gateway:?}; refused: {refused:?}");
-    eprintln!("  in calm: {} of {} admitted", calm.admitted, calm.asked);
+    let took: Vec<String> = history.calm.iter().map(|c| ms(c.to - c.from)).collect();
+    eprintln!("  in calm ({took:?}): {} of {} admitted", calm.admitted, calm.asked);
     eprintln!("  sessions: {}, calls that take away: {kinds:?}", history.sessions.len());
     eprintln!("  from call to answer: {}", quantiles(all));
     eprintln!("  streams: {}, closed after the answer: {}", history.streams.len(), quantiles(cut));
