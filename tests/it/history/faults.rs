@@ -36,6 +36,8 @@ pub(crate) enum Fault {
     RedisFlushed,
     /// PostgreSQL crashes and comes back.
     DatabaseRestart,
+    /// The last gateway's cable to its services is pulled: packets are lost, and nobody is told.
+    Unplugged,
 }
 
 /// A run's faults: all kinds in a seeded order, at seeded gateways.
@@ -112,6 +114,11 @@ pub(crate) async fn make(world: &Arc<World>, fault: Fault, chance: &mut Chance) 
             redis.kill();
             pause(ms / 2).await;
             redis.restart().await;
+        }
+        Fault::Unplugged => {
+            fleet.cable(false);
+            pause(ms).await;
+            fleet.cable(true);
         }
         Fault::RedisFlushed => fleet.redis.lock().await.command::<()>(&["FLUSHALL"]),
         Fault::DatabaseRestart => {

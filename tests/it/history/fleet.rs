@@ -1,5 +1,6 @@
 //! Three gateways with one PostgreSQL, one Redis, one master key and one folder of policies.
 
+use super::namespace::Namespace;
 use super::node::{Node, PUBLIC, Start};
 use super::proxy::Proxy;
 use super::upstream::Upstream;
@@ -12,7 +13,7 @@ use drawbridge::domain::{OrgRole, RevokeReason};
 use drawbridge::store::{ChangeRecord, Db, DbOptions, Effect, PostgresOptions, StoreError, change};
 use parking_lot::{Mutex, RwLock};
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Child;
 use std::sync::{Arc, OnceLock};
@@ -32,6 +33,8 @@ pub(crate) struct Options {
     pub(crate) own_database: bool,
     /// Every statement stands in the server's log.
     pub(crate) log_statements: bool,
+    /// Where the last gateway lives, if not with the others.
+    pub(crate) namespace: Option<Namespace>,
     /// More lines of the configuration, as whole sections.
     pub(crate) config: String,
     /// `[impersonation] ttl_seconds`.
@@ -103,6 +106,7 @@ impl Fleet {
             database: &url,
             redis: "",
             upstream: "http://127.0.0.1:9",
+            listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
             options: &options,
         });
         // The owner's URL stands beside the other one.
@@ -142,20 +146,40 @@ impl Fleet {
     }
 
     async fn launch(&self, number: usize) -> Arc<Node> {
-        let sql = Proxy::start(address(&self.database_url)).await;
-        let redis = Proxy::start(self.redis_address).await;
+        let namespace = self.options.namespace.as_ref().filter(|_| number + 1 == GATEWAYS);
+        let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let services = namespace.map_or(here, Namespace::services);
+        let sql = Proxy::start_at(services, address(&self.database_url)).await;
+        let redis = Proxy::start_at(services, self.redis_address).await;
         let mut database = self.database_url.clone();
         database.set_port(Some(sql.address().port())).expect("a port");
+        database.set_ip_host(services).expect("a host");
+        // What leads to the upstream lives as long as the gateway.
+        let upstream = match namespace {
+            Some(namespace) => Some(Proxy::start_at(namespace.host(), self.upstream.address).await),
+            None => None,
+        };
+        let upstream_address = upstream.as_ref().map_or(self.upstream.address, Proxy::address);
         let config = config(&Places {
             data: &self.folder.path().join(format!("data-{number}")),
             key: &self.folder.path().join("master.key"),
             database: database.as_str(),
             redis: &format!("redis://{}", redis.address()),
-            upstream: &format!("http://{}", self.upstream.address),
+            upstream: &format!("http://{upstream_address}"),
+            listen: namespace.map_or(here, Namespace::guest),
             options: &self.options,
         });
         let env = &self.options.env;
-        let start = Start { number, folder: self.folder.path(), config, sql, redis, env, namespace: None };
+        let start = Start {
+            number,
+            folder: self.folder.path(),
+            config,
+            sql,
+            redis,
+            upstream,
+            env,
+            namespace: namespace.map(|n| n.name.as_str()),
+        };
         Arc::new(Node::start(start).await)
     }
 
@@ -172,6 +196,11 @@ impl Fleet {
     pub(crate) async fn replace(&self, number: usize) {
         let node = self.launch(number).await;
         self.nodes.write()[number] = node;
+    }
+
+    /// Pulls the cable between the last gateway and its services, or puts it back.
+    pub(crate) fn cable(&self, plugged: bool) {
+        self.options.namespace.as_ref().expect("a namespace").cable(plugged);
     }
 
     /// Every gateway takes requests.
@@ -213,9 +242,10 @@ impl Fleet {
         surely(|| self.operator.provision_platform_user(person(email), roles.clone())).await
     }
 
-    /// A new session of a member of staff.
-    pub(crate) async fn staff_token(&self, email: &str, ttl: i64) -> String {
-        surely(|| self.operator.issue_platform_token(email, ttl)).await.token.expose().to_owned()
+    /// A new session of a member of staff; none while the account is disabled.
+    pub(crate) async fn staff_token(&self, email: &str, ttl: i64) -> Option<String> {
+        let issued = found(|| self.operator.issue_platform_token(email, ttl)).await?;
+        Some(issued.token.expose().to_owned())
     }
 
     /// A person of an org.
@@ -278,10 +308,19 @@ async fn surely<T, F>(act: impl Fn() -> F) -> T
 where
     F: Future<Output = Result<T, ActError>>,
 {
+    found(act).await.expect("whom the act is about")
+}
+
+/// The same with somebody whom there may not be.
+async fn found<T, F>(act: impl Fn() -> F) -> Option<T>
+where
+    F: Future<Output = Result<T, ActError>>,
+{
     let begun = Instant::now();
     loop {
         match act().await {
-            Ok(done) => return done,
+            Ok(done) => return Some(done),
+            Err(ActError::NotFound(_)) => return None,
             Err(ActError::Store(_)) if begun.elapsed() < SOON => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -314,14 +353,15 @@ struct Places<'a> {
     database: &'a str,
     redis: &'a str,
     upstream: &'a str,
+    listen: IpAddr,
     options: &'a Options,
 }
 
 fn config(places: &Places<'_>) -> String {
-    let Places { data, key, database, redis, upstream, options } = places;
+    let Places { data, key, database, redis, upstream, listen, options } = places;
     let sources = env!("CARGO_MANIFEST_DIR");
     let mut text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\npublic_url = \"http://{PUBLIC}\"\n\
+        "[server]\nlisten = \"{listen}:0\"\nadmin_listen = \"{listen}:0\"\npublic_url = \"http://{PUBLIC}\"\n\
          workers = 2\n[upstream]\nurl = \"{upstream}\"\n\
          [data]\ndir = \"{}\"\nmaster_key_file = \"{}\"\n\
          [database]\nurl = \"{database}\"\n[live]\nurl = \"{redis}\"\n\

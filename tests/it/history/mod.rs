@@ -13,6 +13,7 @@ mod faults;
 mod fleet;
 mod hot_path;
 mod mutants;
+mod namespace;
 mod node;
 mod outages;
 mod proxy;

@@ -24,6 +24,7 @@ pub(crate) struct Start<'a> {
     pub(crate) config: String,
     pub(crate) sql: Proxy,
     pub(crate) redis: Proxy,
+    pub(crate) upstream: Option<Proxy>,
     pub(crate) env: &'a [(String, String)],
     /// The network namespace that it lives in.
     pub(crate) namespace: Option<&'a str>,
@@ -38,6 +39,7 @@ pub(crate) struct Node {
     log: Arc<Mutex<String>>,
     pub(crate) sql: Proxy,
     pub(crate) redis: Proxy,
+    _upstream: Option<Proxy>,
     pub(crate) client: reqwest::Client,
 }
 
@@ -94,6 +96,7 @@ impl Node {
             log,
             sql: start.sql,
             redis: start.redis,
+            _upstream: start.upstream,
             client,
         };
         node.until_ready(true).await;

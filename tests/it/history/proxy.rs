@@ -1,6 +1,6 @@
 //! A TCP proxy between one gateway and one of its services: partitions without any right to the network.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -37,12 +37,7 @@ fn runtime() -> &'static tokio::runtime::Runtime {
 }
 
 impl Proxy {
-    /// From a free port of the loopback to `target`.
-    pub(crate) async fn start(target: SocketAddr) -> Self {
-        Self::start_at(IpAddr::V4(Ipv4Addr::LOCALHOST), target).await
-    }
-
-    /// From a free port of `at`.
+    /// From a free port of `at` to `target`.
     pub(crate) async fn start_at(at: IpAddr, target: SocketAddr) -> Self {
         let (way, watched) = watch::channel(Way::Open);
         let bound = runtime().spawn(async move { TcpListener::bind((at, 0)).await.expect("a port") });

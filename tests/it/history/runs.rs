@@ -1,8 +1,9 @@
 //! Seeded runs, calm and faulty: no promise is broken, and requests were let in.
 
 use super::check::{check, explain};
-use super::faults::{make, plan};
+use super::faults::{Fault, make, plan};
 use super::fleet::{Fleet, GATEWAYS, Options};
+use super::namespace::Namespace;
 use super::record::{Stretch, now};
 use super::report::{self, calm};
 use super::workload::{Stop, actor, client, listener};
@@ -32,6 +33,8 @@ enum How {
         faults: usize,
         database: bool,
     },
+    /// The cable of one gateway is pulled so often.
+    Unplugged(usize),
 }
 
 /// The seeds of this test's runs: `DRAWBRIDGE_SEED` and those after it, or some of the machine's.
@@ -59,27 +62,47 @@ pub(crate) async fn work(world: &Arc<World>, chance: &mut Chance, until: impl Fu
     all.join_all().await;
 }
 
+fn faults(how: How, chance: &mut Chance) -> Vec<Fault> {
+    match how {
+        How::Calm => Vec::new(),
+        How::Unplugged(times) => vec![Fault::Unplugged; times],
+        How::Faulty { faults, database } => {
+            let mut all: Vec<_> = plan(chance, database).into_iter().take(faults).collect();
+            // A restart of the database is what a run with one is for.
+            if database && !all.contains(&Fault::DatabaseRestart) {
+                all.push(Fault::DatabaseRestart);
+            }
+            all
+        }
+    }
+}
+
 async fn run(test: &str, seed: u64, how: How) {
     let title = format!("{test}: DRAWBRIDGE_SEED={seed}");
     eprintln!("{title} begins");
     let mut chance = Chance::of(seed);
     let database = matches!(how, How::Faulty { database: true, .. });
-    let fleet = Fleet::start(Options { own_database: database, ..Options::default() }).await;
+    let namespace = match how {
+        How::Unplugged(_) => {
+            let Some(namespace) = Namespace::make() else {
+                eprintln!("SKIPPED {title}: no network namespaces here (they need root)");
+                return;
+            };
+            Some(namespace)
+        }
+        How::Calm | How::Faulty { .. } => None,
+    };
+    let fleet = Fleet::start(Options { own_database: database, namespace, ..Options::default() }).await;
     let world = World::make(fleet).await;
     let requests = number("DRAWBRIDGE_HISTORY_REQUESTS", 1_500);
     let mut own = chance.split();
     let begun = Instant::now();
     let until = async {
-        if let How::Faulty { faults, .. } = how {
-            // A restart of the database is what a run with one is for.
-            let mut faults: Vec<_> = plan(&mut own, database).into_iter().take(faults).collect();
-            if database && !faults.contains(&super::faults::Fault::DatabaseRestart) {
-                faults.push(super::faults::Fault::DatabaseRestart);
-            }
-            for fault in faults {
-                tokio::time::sleep(Duration::from_millis(300)).await;
-                make(&world, fault, &mut own).await;
-            }
+        for fault in faults(how, &mut own) {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            make(&world, fault, &mut own).await;
+        }
+        if how != How::Calm {
             world.fleet.until_ready().await;
             tokio::time::sleep(SETTLE).await;
         }
@@ -133,5 +156,13 @@ async fn runs_with_a_restart_of_the_database_break_no_promise() {
     for seed in seeds("database") {
         let faults = number("DRAWBRIDGE_HISTORY_FAULTS", 1);
         run("database", seed, How::Faulty { faults, database: true }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_with_a_pulled_cable_break_no_promise() {
+    for seed in seeds("unplugged") {
+        let times = number("DRAWBRIDGE_HISTORY_FAULTS", 2);
+        run("unplugged", seed, How::Unplugged(times)).await;
     }
 }

@@ -70,7 +70,7 @@ impl World {
         for user in 0..=STAFF {
             fleet.staff(&staff_email(user)).await;
         }
-        let chief = fleet.staff_token(&staff_email(CHIEF), LONG).await;
+        let chief = fleet.staff_token(&staff_email(CHIEF), LONG).await.expect("a session");
         let world = Self { fleet, record: Recorder::default(), owners, chief, sessions: Mutex::default() };
         for user in 0..STAFF {
             world.sign_in(user, LONG).await;
@@ -92,10 +92,10 @@ impl World {
         self.sessions.lock().live.push(held);
     }
 
-    /// A new session of a member of staff.
+    /// A new session of a member of staff, unless somebody has disabled the account meanwhile.
     pub(crate) async fn sign_in(&self, user: usize, ttl: i64) {
         let begun = now();
-        let token = self.fleet.staff_token(&staff_email(user), ttl).await;
+        let Some(token) = self.fleet.staff_token(&staff_email(user), ttl).await else { return };
         let made = Span { begun, ended: now() };
         let number =
             self.record.session(Session { kind: Kind::Staff, user, org: 0, made, lives: lives(made, ttl) });
