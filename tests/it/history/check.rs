@@ -9,7 +9,7 @@
 //!
 //! What is always allowed: `503`, and no answer at all. So a run must also show that requests were admitted.
 
-use super::record::{Answer, History, Kind, Micros, Outcome, Revocation, Session, Target};
+use super::record::{Answer, History, Kind, Micros, Outcome, Request, Revocation, Session, Target};
 use std::collections::HashMap;
 
 /// Impersonations of one member of staff at once.
@@ -26,7 +26,7 @@ pub(crate) enum Violation {
     AfterExpiry { request: u64, session: usize, late: Micros },
     /// Began after another request was told that the session is over, and was let in.
     CameBack { request: u64, session: usize, late: Micros },
-    /// A byte came on a stream long after its session had ended.
+    /// A stream was open long after its session had ended.
     StreamGoesOn { session: usize, late: Micros },
     /// More impersonations at once than there may be.
     TooMany { user: usize, at: Micros, live: usize },
@@ -119,9 +119,12 @@ pub(crate) fn explain(history: &History, violation: &Violation) -> String {
     let of = &history.sessions[session];
     let about: Vec<_> =
         history.revocations.iter().filter(|r| is_about(r, session, of, &history.sessions)).collect();
-    let requests: Vec<_> = history.requests.iter().filter(|r| r.session == session).collect();
-    let last = requests.len().saturating_sub(60);
-    format!("{violation:?}\n  {of:?}\n  {about:#?}\n  {:#?}", &requests[last..])
+    let line = |r: &Request| format!("{} {} by {}: {:?}", r.span.begun, r.span.ended, r.gateway, r.outcome);
+    let of_session = || history.requests.iter().filter(|r| r.session == session);
+    let refused: Vec<_> = of_session().filter(|r| r.outcome != Outcome::Admitted).map(line).collect();
+    let admitted: Vec<_> = of_session().filter(|r| r.outcome == Outcome::Admitted).map(line).collect();
+    let last = admitted.len().saturating_sub(5);
+    format!("{violation:?}\n  {of:?}\n  {about:#?}\n  {refused:#?}\n  {:#?}", &admitted[last..])
 }
 
 /// Since when each session was said to be over. Not of those that a call without an answer was about: that one may
@@ -153,9 +156,9 @@ fn streams(history: &History, over: &[Option<Micros>]) -> Vec<Violation> {
             *gateway == stream.gateway && pause.from < over + STREAM_BOUND && pause.to > over
         });
         let from = paused.map(|(_, pause)| pause.to).max().unwrap_or(over).max(over);
-        if stream.last_byte > from + STREAM_BOUND {
+        if stream.open_until > from + STREAM_BOUND {
             violations
-                .push(Violation::StreamGoesOn { session: stream.session, late: stream.last_byte - over });
+                .push(Violation::StreamGoesOn { session: stream.session, late: stream.open_until - over });
         }
     }
     violations

@@ -143,7 +143,8 @@ fn an_org_and_a_member_of_staff_stand_for_their_impersonations() {
 #[test]
 fn a_stream_ends_within_its_bound() {
     let mut history = ended(Target::One(1), Answer::Done);
-    let stream = |last_byte| Stream { session: 1, gateway: 2, opened: 20, last_byte, closed: None };
+    let stream =
+        |open_until| Stream { session: 1, gateway: 2, opened: 20, last_byte: 20, open_until, closed: None };
     history.streams = vec![stream(200 + STREAM_BOUND)];
     assert_eq!(check(&history), []);
     history.streams = vec![stream(201 + STREAM_BOUND)];

@@ -20,6 +20,7 @@ mod proxy;
 mod record;
 mod report;
 mod runs;
+mod streams;
 mod upstream;
 mod workload;
 mod world;

@@ -114,6 +114,8 @@ pub(crate) struct Stream {
     pub(crate) opened: Micros,
     /// When its last byte came.
     pub(crate) last_byte: Micros,
+    /// Until when it is known to have been open: to its last byte, or to when the test left it.
+    pub(crate) open_until: Micros,
     /// When it was seen to be closed; none if the test left it.
     pub(crate) closed: Option<Micros>,
 }

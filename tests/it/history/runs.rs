@@ -6,7 +6,8 @@ use super::fleet::{Fleet, GATEWAYS, Options};
 use super::namespace::Namespace;
 use super::record::{Stretch, now};
 use super::report::{self, calm};
-use super::workload::{Stop, actor, client, listener};
+use super::streams::listener;
+use super::workload::{Stop, actor, client};
 use super::world::World;
 use crate::support::{Chance, number};
 use std::hash::{BuildHasher as _, RandomState};
@@ -17,6 +18,8 @@ use tokio::task::JoinSet;
 
 /// Clients of one gateway.
 const CLIENTS: usize = 3;
+/// Streams that stand open through one gateway.
+const LISTENERS: usize = 3;
 /// Those who take access away.
 const ACTORS: usize = 3;
 /// After a fault, what it has left behind may be felt for so long.
@@ -52,7 +55,9 @@ pub(crate) async fn work(world: &Arc<World>, chance: &mut Chance, until: impl Fu
         for _ in 0..CLIENTS {
             all.spawn(client(world.clone(), gateway, chance.split(), stop.clone()));
         }
-        all.spawn(listener(world.clone(), gateway, chance.split(), stop.clone()));
+        for _ in 0..LISTENERS {
+            all.spawn(listener(world.clone(), gateway, chance.split(), stop.clone()));
+        }
     }
     for _ in 0..ACTORS {
         all.spawn(actor(world.clone(), chance.split(), stop.clone()));
@@ -82,6 +87,8 @@ async fn run(test: &str, seed: u64, how: How) {
     eprintln!("{title} begins");
     let mut chance = Chance::of(seed);
     let database = matches!(how, How::Faulty { database: true, .. });
+    // In half of the runs, impersonations expire all the time.
+    let ttl_seconds = (chance.below(2) == 0).then(|| 3 + u32::try_from(chance.below(4)).unwrap_or_default());
     let namespace = match how {
         How::Unplugged(_) => {
             let Some(namespace) = Namespace::make() else {
@@ -92,7 +99,8 @@ async fn run(test: &str, seed: u64, how: How) {
         }
         How::Calm | How::Faulty { .. } => None,
     };
-    let fleet = Fleet::start(Options { own_database: database, namespace, ..Options::default() }).await;
+    let fleet =
+        Fleet::start(Options { own_database: database, namespace, ttl_seconds, ..Options::default() }).await;
     let world = World::make(fleet).await;
     let requests = number("DRAWBRIDGE_HISTORY_REQUESTS", 1_500);
     let mut own = chance.split();
@@ -123,6 +131,9 @@ async fn run(test: &str, seed: u64, how: How) {
     work(&world, &mut chance, until).await;
     let history = world.history();
     report::print(&title, &history);
+    let leases =
+        world.fleet.all().iter().map(|n| n.log().matches("leases have run out").count()).sum::<usize>();
+    eprintln!("  calls answered because leases had run out: {leases}; impersonations live {ttl_seconds:?} s");
     let violations = check(&history);
     let told: Vec<_> = violations.iter().take(3).map(|v| explain(&history, v)).collect();
     assert!(violations.is_empty(), "{title}: {} violations: {}", violations.len(), told.join("\n"));

@@ -1,9 +1,9 @@
-//! Who does what in a run: clients that ask without end, actors that take access away, streams that stand open.
+//! Who does what in a run: clients that ask without end, actors that take access away.
 
 use super::fleet::{GATEWAYS, LONG};
-use super::record::{Answer, Kind, Outcome, Revocation, Span, Stream, Target, now};
+use super::record::{Answer, Kind, Outcome, Revocation, Span, Target, now};
 use super::world::{Held, STAFF, World};
-use crate::support::{Chance, Open};
+use crate::support::Chance;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Set when a run ends.
 pub(crate) type Stop = Arc<AtomicBool>;
 
-fn stopped(stop: &Stop) -> bool {
+pub(crate) fn stopped(stop: &Stop) -> bool {
     stop.load(Ordering::Relaxed)
 }
 
@@ -30,7 +30,7 @@ pub(crate) async fn client(world: Arc<World>, gateway: usize, mut chance: Chance
     }
 }
 
-async fn pause(ms: u64) {
+pub(crate) async fn pause(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
@@ -153,48 +153,4 @@ async fn end_customer(world: &Arc<World>, chance: &mut Chance) {
     let gone = world.bury(|other| other.number == held.number);
     try_everywhere(world, &gone).await;
     world.customer(held.kind, held.org, LONG).await;
-}
-
-/// Keeps an event stream open through one gateway, one after the other.
-pub(crate) async fn listener(world: Arc<World>, gateway: usize, mut chance: Chance, stop: Stop) {
-    while !stopped(&stop) {
-        let Some(held) = world.live(&mut chance, |held| held.kind != Kind::Staff) else {
-            pause(20).await;
-            continue;
-        };
-        let node = world.fleet.node(gateway);
-        let target = crate::support::Target {
-            authority: node.address.to_string(),
-            host: super::node::PUBLIC.to_owned(),
-        };
-        let opened = now();
-        let opening = Open::try_begin(
-            &target,
-            "GET",
-            "/api/v1/events/stream",
-            &held.token,
-            "Accept: text/event-stream\r\n",
-        );
-        let Ok(Ok(mut stream)) = tokio::time::timeout(Duration::from_secs(2), opening).await else {
-            pause(50).await;
-            continue;
-        };
-        let mut noted = Stream { session: held.number, gateway, opened, last_byte: opened, closed: None };
-        let open = Duration::from_millis(1_500 + chance.below(2_500));
-        let reading = async {
-            while stream.read().await > 0 {
-                noted.last_byte = now();
-                if stream.got.starts_with(b"HTTP/1.1 4") || stream.got.starts_with(b"HTTP/1.1 5") {
-                    return false;
-                }
-            }
-            noted.closed = Some(now());
-            !stream.got.is_empty()
-        };
-        if tokio::time::timeout(open, reading).await != Ok(false) {
-            world.record.note(|h| h.streams.push(noted));
-        } else {
-            pause(50).await;
-        }
-    }
 }

@@ -133,6 +133,11 @@ impl World {
         self.live(chance, |_| true)
     }
 
+    /// Whether it is live, as far as is known.
+    pub(crate) fn is_live(&self, number: usize) -> bool {
+        self.sessions.lock().live.iter().any(|held| held.number == number)
+    }
+
     /// They are over, or may be.
     pub(crate) fn bury(&self, of: impl Fn(&Held) -> bool) -> Vec<Held> {
         let mut sessions = self.sessions.lock();
