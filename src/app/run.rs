@@ -44,6 +44,10 @@ pub async fn start(parts: Composition, share_ports: bool) -> Result<Running, Sta
         .local_addr()
         .map_err(|source| StartError::Listen { address: server.admin_listen, source })?;
 
+    // Before anything is served: records that were put back are noticed here, and end all staff access.
+    let following =
+        parts.access.follow().map_err(|e| StartError::Gate(format!("the lease can't be kept: {e}")))?;
+    parts.access.until_fresh().await;
     let own = router(ControlState { access: parts.access.clone(), keys: parts.keys.clone() });
     let gate = Parts {
         access: parts.access.clone(),
@@ -60,8 +64,6 @@ pub async fn start(parts: Composition, share_ports: bool) -> Result<Running, Sta
     let gateway = serve(settings::listen(server, share_ports), &gate)?;
 
     let watcher = watch(&parts, &background)?;
-    let following =
-        parts.access.follow().map_err(|e| StartError::Gate(format!("the lease can't be kept: {e}")))?;
     let expiry = parts.access.clone().watch();
     let ended = background.clone();
     tokio::spawn(async move {

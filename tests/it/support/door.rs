@@ -90,6 +90,24 @@ impl Door {
         (minted.text("/token").to_owned(), minted.text("/impersonation_id").to_owned())
     }
 
+    /// The staff member ends one of their impersonations.
+    pub(crate) async fn end(&self, id: &str) -> Answer {
+        let body = json!({ "impersonation_id": id });
+        self.call("POST", "/api/v1/platform/end-impersonation", &self.staff.token, Some(body)).await
+    }
+
+    /// The staff member signs in again.
+    pub(crate) async fn new_staff_token(&self) -> String {
+        let issued = self.running.parts().access.issue_platform_token("one@vendor.example", 3_600_000).await;
+        issued.expect("a token").token.expose().to_owned()
+    }
+
+    /// Asks the admin listener.
+    pub(crate) async fn admin(&self, path: &str) -> Answer {
+        let url = format!("http://{}{path}", self.running.admin);
+        Answer::of(self.client.get(url).send().await.expect("an answer")).await
+    }
+
     /// A person of the org, with a token that counts `ttl_ms`.
     pub(crate) async fn person(&self, email: &str, role: OrgRole, ttl_ms: i64) -> String {
         let access = &self.running.parts().access;

@@ -39,6 +39,11 @@ pub(crate) struct Database<'s> {
     name: String,
 }
 
+/// A copy of what a server had.
+pub(crate) struct Backup {
+    folder: PathBuf,
+}
+
 /// Whom servers run as when the tests run as root, which PostgreSQL refuses.
 #[derive(Debug, Clone)]
 struct User {
@@ -212,6 +217,50 @@ impl Server {
         }
     }
 
+    /// A copy of all it has, as a backup is; it is ended for it and started again.
+    pub(crate) fn back_up(&mut self) -> Backup {
+        self.down();
+        let folder = self.folder.join("backup");
+        self.copy(&self.folder.join("data"), &folder);
+        self.up();
+        Backup { folder }
+    }
+
+    /// Ends it, puts `backup` in the place of what it has, and starts it: what came since is lost.
+    pub(crate) fn put_back(&mut self, backup: &Backup) {
+        self.down();
+        let data = self.folder.join("data");
+        std::fs::remove_dir_all(&data).expect("the data go");
+        self.copy(&backup.folder, &data);
+        self.up();
+    }
+
+    /// As [`Server::put_back`], as a standby that lagged behind does: promoted, it begins a new timeline.
+    pub(crate) fn fail_over_to(&mut self, backup: &Backup) {
+        std::fs::write(backup.folder.join("standby.signal"), "").expect("a file");
+        self.put_back(backup);
+        self.sql("postgres", "SELECT pg_promote()");
+    }
+
+    /// Starts it again as a standby that follows nobody: it answers, and takes no writes.
+    pub(crate) fn demote(&mut self) {
+        self.down();
+        std::fs::write(self.folder.join("data/standby.signal"), "").expect("a file");
+        self.up();
+    }
+
+    /// A primary again, without a new timeline.
+    pub(crate) fn undo_demotion(&mut self) {
+        self.down();
+        std::fs::remove_file(self.folder.join("data/standby.signal")).expect("no file");
+        self.up();
+    }
+
+    fn copy(&self, from: &Path, to: &Path) {
+        let copied = command(self.user.as_ref(), Path::new("cp")).arg("-a").arg(from).arg(to).status();
+        assert!(copied.expect("cp runs").success());
+    }
+
     /// Stops every process of it where it stands, or lets them go on.
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let master = self.pid().expect("a running server");
@@ -283,9 +332,16 @@ impl Database<'_> {
     }
 }
 
+impl Database<'_> {
+    /// Leaves it to its server, which a test may want to end or to change; its name.
+    pub(crate) fn keep(mut self) -> String {
+        std::mem::take(&mut self.name)
+    }
+}
+
 impl Drop for Database<'_> {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if !std::thread::panicking() && !self.name.is_empty() {
             self.server.ask("postgres", &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
         }
     }
