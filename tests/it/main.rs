@@ -19,6 +19,7 @@ mod disk;
 mod docs_links;
 mod drain;
 mod endings;
+mod history;
 mod layering;
 mod minting;
 mod open_caps;

@@ -10,6 +10,7 @@ mod mount;
 pub(crate) mod postgres;
 mod raw;
 mod recorder;
+pub(crate) mod redis;
 mod wire;
 
 pub(crate) use chance::{Chance, number};

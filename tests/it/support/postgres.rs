@@ -280,15 +280,22 @@ impl Server {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
-    fn ask(&self, database: &str, sql: &str) -> Output {
-        Command::new(binary("psql"))
+    /// psql as superuser, with `sql` to run.
+    pub(crate) fn psql(&self, database: &str, sql: &str) -> Command {
+        let mut command = Command::new(binary("psql"));
+        command
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres"])
             .args(["-p", &self.port.to_string(), "-d", database, "-c", sql])
             .env("PGPASSWORD", PASSWORD)
             .env("PGCONNECT_TIMEOUT", "5")
             .stdin(Stdio::null())
-            .output()
-            .expect("psql runs")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command
+    }
+
+    fn ask(&self, database: &str, sql: &str) -> Output {
+        self.psql(database, sql).stdout(Stdio::piped()).stderr(Stdio::piped()).output().expect("psql runs")
     }
 
     /// Runs `sql` as superuser; what it gave.

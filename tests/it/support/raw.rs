@@ -22,17 +22,28 @@ pub(crate) struct Open {
 impl Open {
     /// Connects and sends the head of a request; `more` are header lines, each with its line end.
     pub(crate) async fn begin(target: &Target, method: &str, path: &str, token: &str, more: &str) -> Self {
+        Self::try_begin(target, method, path, token, more).await.expect("a connection that takes the head")
+    }
+
+    /// The same with a gateway that may be gone.
+    pub(crate) async fn try_begin(
+        target: &Target,
+        method: &str,
+        path: &str,
+        token: &str,
+        more: &str,
+    ) -> std::io::Result<Self> {
         // The kernel would take megabytes of an answer that nobody reads; a set size is kept.
-        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
-        socket.set_recv_buffer_size(64 * 1024).expect("a small buffer");
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(64 * 1024)?;
         let address = target.authority.parse().expect("an address");
-        let mut stream = socket.connect(address).await.expect("a connection");
+        let mut stream = socket.connect(address).await?;
         let host = &target.host;
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n{more}\r\n"
         );
-        stream.write_all(head.as_bytes()).await.expect("the head is sent");
-        Self { stream, got: Vec::new() }
+        stream.write_all(head.as_bytes()).await?;
+        Ok(Self { stream, got: Vec::new() })
     }
 
     /// Sends on a connection that has answered before; fails when it is closed.
