@@ -2,10 +2,11 @@
 
 use crate::Failure;
 use crate::gateway::Gateway;
-use crate::postgres::{self, PASSWORD};
+use crate::postgres;
 use crate::redis::Sentinels;
 use drawbridge::app::{People, lay_out, migrate_database, open_access, seed};
 use drawbridge::config::load;
+use drawbridge::identity::Sealer;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -114,7 +115,7 @@ impl House {
             .map(|name| Gateway::new(format!("gateway-{name}"), program.clone(), &data))
             .into_iter()
             .collect::<Result<Vec<_>, _>>()?;
-        write_private(&data.join("postgres-password"), PASSWORD)?;
+        drop(Sealer::open_or_create(&data.join("master.key"))?);
         for gateway in &gateways {
             let text = configuration(gateway, &gateways, &data, &upstream, &postgres_urls, &live_url);
             write_private(gateway.config(), &text)?;

@@ -135,7 +135,7 @@ Paste these one by one into another terminal (sh, bash or zsh):
   switch true
 
   # 9. all three are started anew, one after another, under requests: every one is answered, 200
-  (while kill -0 "$PID_GATEWAY_C" 2>/dev/null; do get "$A"; get "$B"; get "$C"; done | sort | uniq -c) & kill -HUP "$PID_CLUSTER"; wait
+  kill -HUP "$PID_CLUSTER"; (for g in "$A" "$B" "$C"; do (for n in $(seq 300); do get "$g"; done) & done; wait) | sort | uniq -c
   . {env}
 
   # 10. what a load balancer is told, and how far each gateway is
