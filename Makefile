@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test fmt clippy docs-links lint deny bench clean tools cmake rust
+.PHONY: help dev test fmt clippy docs-links lint deny bench clean tools cmake rust servers
 
 CARGO ?= cargo
 ARGS ?=
@@ -19,7 +19,7 @@ dev: tools
 	@exec $(CARGO) run --quiet --locked --bin drawbridge -- dev $(ARGS)
 
 ## test: formatting, lints, links in the documents, all tests; what CI runs
-test: tools fmt clippy docs-links
+test: tools servers fmt clippy docs-links
 	$(CARGO) test --locked
 
 fmt: rust
@@ -82,3 +82,17 @@ cmake:
 	echo "make: cmake is missing; running $${sudo:+$$sudo }apt-get install cmake" >&2; \
 	$$sudo apt-get update -qq && \
 	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends cmake >&2
+
+# Tests start servers of their own, on free ports and in temporary folders; what a package starts by itself is in
+# nobody's way.
+servers:
+	@missing=; \
+	{ command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	command -v redis-server >/dev/null 2>&1 || missing="$$missing redis-server"; \
+	[ -z "$$missing" ] && exit 0; \
+	command -v apt-get >/dev/null 2>&1 || { \
+		echo "make: missing for the tests:$$missing: install with your package manager" >&2; exit 1; }; \
+	if [ "$$(id -u)" -eq 0 ]; then sudo=; else sudo=sudo; fi; \
+	echo "make: missing for the tests; running $${sudo:+$$sudo }apt-get install$$missing" >&2; \
+	$$sudo apt-get update -qq && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >&2

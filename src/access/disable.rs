@@ -126,7 +126,9 @@ impl Access {
         asked: &DisableRequest,
         request: &RequestInfo,
     ) -> Result<(), ActError> {
-        let mut tx = self.db.read().await?;
+        // It locks rows, which PostgreSQL grants to a writer only. SQLite's writer may be shut.
+        let tx = if self.db.is_shared() { self.db.write().await } else { self.db.read().await };
+        let mut tx = tx?;
         match self.judge_disable(&mut tx, me, asked, request).await?.decision {
             Decision::Permit(_) => {
                 self.view.apply_unrecorded(&[asked.user.subject()], RevokeReason::PlatformUserDisabled);

@@ -68,21 +68,46 @@ macro_rules! live_grants {
     };
 }
 
+/// Locks grants in the order of their ids. Alone in its statement: what is read with a lock is as it was before the
+/// wait for it.
+macro_rules! lock_grants {
+    ($condition:literal) => {
+        concat!(
+            "SELECT i.id FROM impersonation i WHERE i.ended_at IS NULL AND ",
+            $condition,
+            " ORDER BY i.id {for_update}"
+        )
+    };
+}
+
+/// The two texts for one condition on `$1`.
+macro_rules! texts {
+    ($condition:literal) => {
+        (lock_grants!($condition), live_grants!($condition))
+    };
+}
+
 impl LiveGrants {
-    async fn rows(&self, tx: &mut Tx) -> Result<Vec<Row>, StoreError> {
+    fn texts(&self) -> ((&'static str, &'static str), &str) {
         match self {
-            Self::One(id) => tx.rows(live_grants!("i.id = $1"), &[id.as_str().into()]).await,
-            Self::OfOrg(id) => tx.rows(live_grants!("i.org_id = $1"), &[id.as_str().into()]).await,
-            Self::All => tx.rows(live_grants!("TRUE"), &[]).await,
-            Self::OfUser(id) => tx.rows(live_grants!("i.platform_user_id = $1"), &[id.as_str().into()]).await,
+            Self::One(id) => (texts!("i.id = $1"), id.as_str()),
+            Self::OfOrg(id) => (texts!("i.org_id = $1"), id.as_str()),
+            Self::All => (texts!("i.id <> $1"), ""),
+            Self::OfUser(id) => (texts!("i.platform_user_id = $1"), id.as_str()),
             Self::ExpiredOfUser(id) => {
-                tx.rows(
-                    live_grants!("i.platform_user_id = $1 AND i.expires_at <= {now}"),
-                    &[id.as_str().into()],
-                )
-                .await
+                (texts!("i.platform_user_id = $1 AND i.expires_at <= {now}"), id.as_str())
             }
         }
+    }
+
+    async fn lock(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        let ((lock, _), id) = self.texts();
+        tx.rows(lock, &[id.into()]).await.map(drop)
+    }
+
+    async fn rows(&self, tx: &mut Tx) -> Result<Vec<Row>, StoreError> {
+        let ((_, read), id) = self.texts();
+        tx.rows(read, &[id.into()]).await
     }
 }
 
@@ -107,6 +132,7 @@ pub(super) async fn end_grants(
 ) -> Result<(Vec<Ended>, Option<ChangeRecord>), StoreError> {
     let mut ended = Vec::new();
     let mut subjects: Vec<Subject> = Vec::new();
+    which.lock(tx).await?;
     for row in which.rows(tx).await? {
         let grant = grant_of(&row)?;
         let closed = tx
@@ -229,6 +255,8 @@ impl Access {
             let (id, owner, template) = (id.clone(), owner.clone(), template.clone());
             let again = again.clone();
             Box::pin(async move {
+                // The lock first: whoever waited for it is asked about as things are after the wait.
+                LiveGrants::One(id.clone()).lock(tx).await?;
                 if let Some(again) = again {
                     let lock = "SELECT id FROM impersonation WHERE id = $1 {for_update}";
                     tx.row(lock, &[id.as_str().into()]).await?;

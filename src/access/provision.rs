@@ -203,6 +203,8 @@ impl Access {
         self.act(move |tx| {
             let (new, org) = (new.clone(), org.clone());
             Box::pin(async move {
+                // Two commands at once make one person.
+                tx.row("SELECT id FROM org WHERE id = $1 {for_update}", &[org.as_str().into()]).await?;
                 let sql = "SELECT id FROM org_user WHERE email = $1 ORDER BY created_at, id";
                 let there = found(tx, sql, &new.email, |t| OrgUserId::parse(t).ok()).await?;
                 let id = match there {
@@ -233,6 +235,7 @@ impl Access {
         self.act(move |tx| {
             let (name, org) = (name.clone(), org.clone());
             Box::pin(async move {
+                tx.row("SELECT id FROM org WHERE id = $1 {for_update}", &[org.as_str().into()]).await?;
                 let row = tx
                     .row(
                         "SELECT b.id FROM bot b JOIN membership m ON m.subject_id = b.id WHERE b.name = $1 AND m.org_id = $2",

@@ -232,25 +232,30 @@ impl Access {
         Err(CredentialError::Unavailable)
     }
 
-    /// Applies changes that are committed: to this process at once, to the live store as a courtesy.
-    pub(super) async fn publish(&self, changes: &[(u64, ChangeRecord)]) {
+    /// Applies changes that are committed to this process. The others are told by the live store, which nobody
+    /// waits for: it may stand still, and each gateway reads the change log anyway.
+    pub(super) fn publish(&self, changes: &[(u64, ChangeRecord)]) {
         for (n, record) in changes {
             self.view.apply(*n, record);
         }
-        for (n, record) in changes {
-            for subject in &record.subjects {
-                if self.live.forget(subject, *n).await.is_err() {
+        let Some((newest, _)) = changes.last() else { return };
+        let (live, newest) = (self.live.clone(), *newest);
+        let gone: Vec<(Subject, u64)> =
+            changes.iter().flat_map(|(n, r)| r.subjects.iter().map(|s| (s.clone(), *n))).collect();
+        drop(tokio::spawn(async move {
+            // The hint first: a revoking call waits for those who hear it.
+            if live.hint(newest).await.is_err() {
+                tracing::debug!("the live store didn't take a hint");
+            }
+            for (subject, n) in gone {
+                if live.forget(&subject, n).await.is_err() {
                     tracing::warn!(
                         "the live store didn't take a change; gateways read it from the change log"
                     );
+                    break;
                 }
             }
-        }
-        if let Some((n, _)) = changes.last()
-            && self.live.hint(*n).await.is_err()
-        {
-            tracing::debug!("the live store didn't take a hint");
-        }
+        }));
     }
 
     /// How long ago it was seen that nothing had changed that isn't in force here, in milliseconds.

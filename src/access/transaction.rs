@@ -129,7 +129,7 @@ impl Access {
             numbered.push((n, record));
         }
         tx.commit().await?;
-        self.publish(&numbered).await;
+        self.publish(&numbered);
         // That a time is over, every gateway sees by itself.
         let told =
             numbered.iter().rev().find(|(_, r)| r.effect != Effect::Ended(Some(RevokeReason::Expired)));

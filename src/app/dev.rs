@@ -93,6 +93,10 @@ async fn dev_start(options: DevOptions) -> Result<(Running, DevReady, Cancellati
     config.policy.policies.clone_from(&policies);
     config.policy.schemas.clone_from(&schemas);
     config.log.access = AccessLogTo::File(data.join("access.log"));
+    // For tests: the same story on PostgreSQL.
+    if let Ok(url) = std::env::var("DRAWBRIDGE_TEST_DATABASE_URL") {
+        config.database.url = Some(url.parse().map_err(|e| StartError::Usage(format!("{e}")))?);
+    }
 
     let parts = compose(config).await?;
     let people = seed(&parts.access).await?;

@@ -3,6 +3,7 @@
 use super::document::Complaint;
 use crate::domain::Secret;
 use std::fmt;
+use std::str::FromStr;
 use url::Url;
 
 /// What may stand behind the `?`.
@@ -53,6 +54,19 @@ impl DatabaseUrl {
     #[must_use]
     pub const fn expose(&self) -> &Secret {
         &self.text
+    }
+}
+
+/// A text that is no URL of a database. It isn't told: it may hold a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not the URL of a database: {0}")]
+pub struct InvalidDatabaseUrl(String);
+
+impl FromStr for DatabaseUrl {
+    type Err = InvalidDatabaseUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDatabaseUrl> {
+        Self::parse(text).map_err(|complaint| InvalidDatabaseUrl(complaint.message))
     }
 }
 

@@ -20,7 +20,7 @@ mod net;
 mod raw;
 mod settings;
 
-pub use database::DatabaseUrl;
+pub use database::{DatabaseUrl, InvalidDatabaseUrl};
 pub use fault::{Fault, Faults, Look};
 pub use live_url::{LiveTopology, LiveUrl};
 pub use net::{InvalidNetwork, InvalidOrigin, Network, Origin, Scheme};

@@ -1,12 +1,14 @@
 //! Every way in which a grant ends: its reason in both logs, once, with the last running number, and what
 //! the next request is told (requirements §2).
 
-use crate::support::{Answer, Door, Gateway, eventually};
+use crate::support::{Answer, Door, Engine, Gateway, eventually, on_both_engines};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use drawbridge::domain::parse_rfc3339;
 use serde_json::{Value, json};
 use std::time::Duration;
+
+on_both_engines!(each_way_leaves_one_end_with_its_reason, signing_out_ends_every_grant,);
 
 /// The one `impersonation_ended` of a grant in a log.
 fn only_end<'a>(log: &'a [Value], reason: &str, last: i64) -> &'a Value {
@@ -52,9 +54,8 @@ async fn end_by_customer(gateway: &Gateway, who: &str, id: &str) -> Answer {
     gateway.call("DELETE", &path, gateway.token(who), None).await
 }
 
-#[tokio::test]
-async fn each_way_leaves_one_end_with_its_reason() {
-    let gateway = Gateway::demo();
+async fn each_way_leaves_one_end_with_its_reason(engine: Engine) {
+    let gateway = Gateway::on(engine).await;
     let staff = gateway.token("staff").to_owned();
 
     let grant = used(&gateway, "staff").await;
@@ -103,9 +104,8 @@ async fn each_way_leaves_one_end_with_its_reason() {
     check(&gateway, &grant, "platform_user_disabled", 3).await;
 }
 
-#[tokio::test]
-async fn signing_out_ends_every_grant() {
-    let gateway = Gateway::demo();
+async fn signing_out_ends_every_grant(engine: Engine) {
+    let gateway = Gateway::on(engine).await;
     let (one, two) = (used(&gateway, "staff2").await, used(&gateway, "staff2").await);
     let bystander = used(&gateway, "staff").await;
     let out =

@@ -14,6 +14,7 @@ mod asked_again;
 mod check_command;
 mod config_default;
 mod crash;
+mod database;
 mod disk;
 mod docs_links;
 mod drain;

@@ -1,9 +1,17 @@
 //! What a mint gives and what it refuses, and how little a grant reaches (requirements §2).
 
-use crate::support::{Answer, Gateway};
+use crate::support::{Answer, Engine, Gateway, on_both_engines};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+
+on_both_engines!(
+    a_grant_says_what_it_is,
+    refusals_come_in_their_order,
+    one_key_one_grant,
+    a_grant_reaches_one_org_and_leaves_nothing_behind,
+    staff_have_no_standing_access,
+);
 
 async fn mint(gateway: &Gateway, org: &str, body: Value) -> Answer {
     let path = format!("/api/v1/platform/orgs/{}/impersonate", gateway.org(org));
@@ -15,9 +23,8 @@ fn part(token: &str, n: usize) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64url")).expect("JSON")
 }
 
-#[tokio::test]
-async fn a_grant_says_what_it_is() {
-    let gateway = Gateway::demo();
+async fn a_grant_says_what_it_is(engine: Engine) {
+    let gateway = Gateway::on(engine).await;
     let minted = gateway.try_mint("staff", "acme").await.expect(201);
     assert_eq!(minted.header("cache-control"), "no-store");
     let token = minted.text("/token");
@@ -42,9 +49,8 @@ async fn a_grant_says_what_it_is() {
     gateway.get("/api/v1/cameras", &forged).await.problem(401, "INVALID_TOKEN");
 }
 
-#[tokio::test]
-async fn refusals_come_in_their_order() {
-    let gateway = Gateway::demo();
+async fn refusals_come_in_their_order(engine: Engine) {
+    let gateway = Gateway::on(engine).await;
     let good = json!({ "reason": "cameras offline since 03:00" });
     for thin in [
         json!({}),
@@ -104,9 +110,8 @@ async fn refusals_come_in_their_order() {
     }
 }
 
-#[tokio::test]
-async fn one_key_one_grant() {
-    let gateway = Gateway::demo();
+async fn one_key_one_grant(engine: Engine) {
+    let gateway = Gateway::on(engine).await;
     let path = format!("/api/v1/platform/orgs/{}/impersonate", gateway.org("acme"));
     let keyed = async |key: &str, reason: &str| {
         let request = gateway.client.post(gateway.url(&path)).bearer_auth(gateway.token("staff"));
@@ -128,9 +133,8 @@ async fn one_key_one_grant() {
     gateway.get("/api/v1/cameras", late.text("/token")).await.problem(401, "IMPERSONATION_REVOKED");
 }
 
-#[tokio::test]
-async fn a_grant_reaches_one_org_and_leaves_nothing_behind() {
-    let gateway = Gateway::demo();
+async fn a_grant_reaches_one_org_and_leaves_nothing_behind(engine: Engine) {
+    let gateway = Gateway::on(engine).await;
     let (token, id) = gateway.mint("staff", "acme").await;
     let (other_token, other) = gateway.mint("staff2", "acme").await;
     let (acme, globex) = (gateway.org("acme"), gateway.org("globex"));
@@ -208,9 +212,8 @@ async fn a_grant_reaches_one_org_and_leaves_nothing_behind() {
     );
 }
 
-#[tokio::test]
-async fn staff_have_no_standing_access() {
-    let gateway = Gateway::demo();
+async fn staff_have_no_standing_access(engine: Engine) {
+    let gateway = Gateway::on(engine).await;
     let staff = gateway.token("staff");
     let acme = gateway.org("acme");
     let mut asked = Vec::new();

@@ -1,13 +1,27 @@
 //! Rivals: mints against the cap, against an opt-out and against a disable; admins against each other;
 //! repeats under one `Idempotency-Key`. On the library's parts with the shipped policies, and once over HTTP.
 //!
-//! `DRAWBRIDGE_ROUNDS` sets the rounds of every race (1,000 for the full count; without it 300 and 60),
+//! `DRAWBRIDGE_ROUNDS` sets the rounds of every race (1,000 for the full count; without it 300 and 60, on PostgreSQL 75 and 15),
 //! `DRAWBRIDGE_SEED` plays a run's interleaving again as far as the scheduler lets it.
 
-use crate::support::{Chance, Gateway, House, Staff, code, number};
+use crate::support::{Chance, Engine, Gateway, House, Staff, code, number, on_both_engines};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::task::JoinSet;
+
+on_both_engines!(
+    the_cap_is_five_slots_and_an_end_frees_one,
+    no_grant_survives_an_opt_out,
+    no_grant_survives_a_disable,
+    admins_who_disable_each_other_leave_one,
+    repeats_under_one_key_give_one_grant,
+    ends_and_mints_neither_exceed_nor_leak_a_slot,
+);
+
+/// Fewer on a server that tests share: each step is a round trip.
+fn rounds(engine: Engine, full: usize) -> usize {
+    if engine == Engine::Postgres { full / 4 } else { full }
+}
 
 /// Runs two rivals at once, each begun a moment (of up to a few hundred microseconds) late.
 async fn race<A, B>(
@@ -68,9 +82,8 @@ async fn a_hundred_parallel_mints_over_http_give_five() {
     assert!(denied.len() >= beyond && counted <= 95, "{} entries for {counted} refusals", denied.len());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_cap_is_five_slots_and_an_end_frees_one() {
-    let house = Arc::new(House::open().await);
+async fn the_cap_is_five_slots_and_an_end_frees_one(engine: Engine) {
+    let house = Arc::new(House::on(engine).await);
     let staff = house.staff("one@vendor.example").await;
     let mut minted = parallel_mints(&house, &staff, 100).await;
     assert_eq!(slots(&house, &minted).await, BTreeSet::from([1, 2, 3, 4, 5]));
@@ -116,11 +129,10 @@ async fn slots(house: &House, minted: &[Minted]) -> BTreeSet<i64> {
     slots
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_grant_survives_an_opt_out() {
-    let rounds = number("DRAWBRIDGE_ROUNDS", 300);
+async fn no_grant_survives_an_opt_out(engine: Engine) {
+    let rounds = number("DRAWBRIDGE_ROUNDS", rounds(engine, 300));
     let mut chance = Chance::new("no_grant_survives_an_opt_out");
-    let house = Arc::new(House::open().await);
+    let house = Arc::new(House::on(engine).await);
     let staff = house.staff("one@vendor.example").await;
     let mut first = 0;
     for round in 0..rounds {
@@ -149,11 +161,10 @@ async fn no_grant_survives_an_opt_out() {
     assert_eq!(house.all_ended_once("support_access_disabled").await, first);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_grant_survives_a_disable() {
-    let rounds = number("DRAWBRIDGE_ROUNDS", 300);
+async fn no_grant_survives_a_disable(engine: Engine) {
+    let rounds = number("DRAWBRIDGE_ROUNDS", rounds(engine, 300));
     let mut chance = Chance::new("no_grant_survives_a_disable");
-    let house = Arc::new(House::open().await);
+    let house = Arc::new(House::on(engine).await);
     let admin = house.staff("admin@vendor.example").await;
     let mut first = 0;
     for round in 0..rounds {
@@ -213,11 +224,10 @@ async fn ring(house: &Arc<House>, staff: &[Staff], chance: &mut Chance) -> usize
     active.len()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn admins_who_disable_each_other_leave_one() {
-    let rounds = number("DRAWBRIDGE_ROUNDS", 60);
+async fn admins_who_disable_each_other_leave_one(engine: Engine) {
+    let rounds = number("DRAWBRIDGE_ROUNDS", rounds(engine, 60));
     let mut chance = Chance::new("admins_who_disable_each_other_leave_one");
-    let house = Arc::new(House::open().await);
+    let house = Arc::new(House::on(engine).await);
     for round in 0..rounds {
         let two = [house.staff("one@vendor.example").await, house.staff("two@vendor.example").await];
         assert_eq!(ring(&house, &two, &mut chance).await, 1, "round {round}");
@@ -235,9 +245,8 @@ async fn admins_who_disable_each_other_leave_one() {
     assert_eq!(left[1] + left[2], rounds);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn repeats_under_one_key_give_one_grant() {
-    let house = Arc::new(House::open().await);
+async fn repeats_under_one_key_give_one_grant(engine: Engine) {
+    let house = Arc::new(House::on(engine).await);
     let staff = house.staff("one@vendor.example").await;
     let mut asked = JoinSet::new();
     for _ in 0..20 {
@@ -260,11 +269,10 @@ async fn repeats_under_one_key_give_one_grant() {
     assert_ne!(theirs.id, minted[0].id);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ends_and_mints_neither_exceed_nor_leak_a_slot() {
-    let rounds = number("DRAWBRIDGE_ROUNDS", 300);
+async fn ends_and_mints_neither_exceed_nor_leak_a_slot(engine: Engine) {
+    let rounds = number("DRAWBRIDGE_ROUNDS", rounds(engine, 300));
     let mut chance = Chance::new("ends_and_mints_neither_exceed_nor_leak_a_slot");
-    let house = Arc::new(House::open().await);
+    let house = Arc::new(House::on(engine).await);
     let staff = house.staff("one@vendor.example").await;
     let mut held = parallel_mints(&house, &staff, 5).await;
     let mut first = 0;
@@ -289,4 +297,32 @@ async fn ends_and_mints_neither_exceed_nor_leak_a_slot() {
     }
     both_orders("mint against end", rounds, first);
     assert_eq!(code(&house.mint(&staff.token).await), "IMPERSONATION_LIMIT");
+}
+
+/// Three gateways on the same records: the cap is decided in the transaction, wherever it runs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_hundred_parallel_mints_over_three_gateways_give_five() {
+    let first = Arc::new(House::on(Engine::Postgres).await);
+    let gateways = [first.clone(), Arc::new(first.beside().await), Arc::new(first.beside().await)];
+    let staff = first.staff("one@vendor.example").await;
+    for round in 0..3 {
+        let mut asked = JoinSet::new();
+        for n in 0..100 {
+            let (gateway, token) = (gateways[n % 3].clone(), staff.token.clone());
+            asked.spawn(async move { gateway.mint(&token).await });
+        }
+        let mut minted = Vec::new();
+        for answer in asked.join_all().await {
+            match answer {
+                Ok(one) => minted.push(one),
+                refused => assert_eq!(code(&refused), "IMPERSONATION_LIMIT", "round {round}"),
+            }
+        }
+        assert_eq!(minted.len(), 5, "round {round}");
+        assert_eq!(slots(&first, &minted).await, BTreeSet::from([1, 2, 3, 4, 5]), "round {round}");
+        for (n, one) in minted.iter().enumerate() {
+            gateways[n % 3].end(&staff.token, &one.id).await.unwrap();
+        }
+        assert_eq!(first.live().await, 0);
+    }
 }

@@ -29,8 +29,8 @@ pub(in crate::access) enum Followed {
 impl Access {
     /// Takes note that everything committed by now is in force here.
     pub(in crate::access) fn followed(&self) {
-        self.followed_at.store(self.clock.now(), Ordering::Relaxed);
         self.live.reached(self.view.applied());
+        self.followed_at.store(self.clock.now(), Ordering::Relaxed);
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Door {
     pub(crate) staff: Staff,
     client: reqwest::Client,
     _demo: tokio_util::sync::DropGuard,
-    _folder: tempfile::TempDir,
+    _folder: std::sync::Arc<tempfile::TempDir>,
 }
 
 impl Door {
@@ -39,7 +39,7 @@ impl Door {
         })
         .await;
         let staff = house.staff("one@vendor.example").await;
-        let House { parts, org, owner, folder } = house;
+        let House { parts, org, owner, folder, .. } = house;
         let stop = CancellationToken::new();
         let orgs = DemoOrgs { acme: org.clone(), globex: OrgId::random() };
         tokio::spawn(drawbridge::demo::serve(listener, orgs, stop.clone()));

@@ -1,6 +1,8 @@
 //! `drawbridge dev` as a child process.
 
+use super::house::Engine;
 use super::http::Answer;
+use super::postgres::Database;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ pub(crate) struct GatewayBuilder {
     args: Vec<String>,
     data: Option<PathBuf>,
     env: Vec<(String, String)>,
+    database: Option<Database<'static>>,
 }
 
 /// A running gateway; killed when dropped.
@@ -24,11 +27,13 @@ pub(crate) struct Gateway {
     _temporary: Option<tempfile::TempDir>,
     stderr: Arc<Mutex<String>>,
     pub(crate) client: reqwest::Client,
+    /// Dropped after the process has ended.
+    _database: Option<Database<'static>>,
 }
 
 impl GatewayBuilder {
     pub(crate) fn new() -> Self {
-        Self { args: Vec::new(), data: None, env: Vec::new() }
+        Self { args: Vec::new(), data: None, env: Vec::new(), database: None }
     }
 
     pub(crate) fn arg(mut self, arg: impl Into<String>) -> Self {
@@ -39,6 +44,16 @@ impl GatewayBuilder {
     /// An environment variable of the process.
     pub(crate) fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.env.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Its records on this engine.
+    pub(crate) async fn on(mut self, engine: Engine) -> Self {
+        if engine == Engine::Postgres {
+            let database = super::house::migrated().await;
+            self = self.env("DRAWBRIDGE_TEST_DATABASE_URL", database.url());
+            self.database = Some(database);
+        }
         self
     }
 
@@ -107,7 +122,7 @@ impl GatewayBuilder {
             .timeout(Duration::from_secs(30))
             .build()
             .expect("an HTTP client");
-        Gateway { child, told, data, _temporary: temporary, stderr, client }
+        Gateway { child, told, data, _temporary: temporary, stderr, client, _database: self.database }
     }
 }
 
@@ -115,6 +130,11 @@ impl Gateway {
     /// A gateway in front of the demo API.
     pub(crate) fn demo() -> Self {
         GatewayBuilder::new().start()
+    }
+
+    /// The same, with its records on this engine.
+    pub(crate) async fn on(engine: Engine) -> Self {
+        GatewayBuilder::new().on(engine).await.start()
     }
 
     fn text(&self, pointer: &str) -> &str {

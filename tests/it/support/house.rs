@@ -1,9 +1,10 @@
 //! The parts of a gateway in this process, composed as the program composes them, on a data folder of
 //! their own. Acts are called as handlers call them: with a permit that the shipped policies gave.
 
+use super::postgres::{self, Database};
 use drawbridge::access::{
-    Access, ActError, DisableRequest, Disabled, Ended, Known, MintRequest, Minted, NewOrg, NewPerson, Reason,
-    RequestInfo, SupportAccess,
+    Access, ActError, DisableRequest, Disabled, Ended, Following, Known, MintRequest, Minted, NewOrg,
+    NewPerson, Reason, RequestInfo, SupportAccess,
 };
 use drawbridge::app::{Composition, compose};
 use drawbridge::audit::query::{Filter, Log};
@@ -11,6 +12,8 @@ use drawbridge::config::{AccessLogTo, Config};
 use drawbridge::domain::ids::{ImpersonationId, OrgId, PlatformUserId, RequestId};
 use drawbridge::domain::{OrgRole, Principal};
 use drawbridge::policy::{Decision, Permit, Question};
+use drawbridge::store::PostgresOptions;
+use drawbridge::store::db::migrate;
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -24,7 +27,18 @@ pub(crate) struct House {
     pub(crate) parts: Composition,
     pub(crate) org: OrgId,
     pub(crate) owner: String,
-    pub(crate) folder: tempfile::TempDir,
+    pub(crate) folder: Arc<tempfile::TempDir>,
+    /// On PostgreSQL: where the records are.
+    database: Option<Arc<Database<'static>>>,
+    /// On PostgreSQL: keeps the lease.
+    _following: Option<Following>,
+}
+
+/// Where a house keeps its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
 }
 
 /// A platform admin and a token of theirs.
@@ -41,7 +55,32 @@ impl House {
     }
 
     pub(crate) async fn open_with(adjust: impl FnOnce(&mut Config)) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+        Self::build(folder, None, adjust).await
+    }
+
+    /// On either engine.
+    pub(crate) async fn on(engine: Engine) -> Self {
+        if engine == Engine::Sqlite {
+            return Self::open().await;
+        }
+        let database = migrated().await;
+        let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+        std::fs::create_dir(folder.path().join("data")).expect("a folder for the key");
+        Self::build(folder, Some(Arc::new(database)), |_| {}).await
+    }
+
+    /// Another gateway on the same records. PostgreSQL only.
+    pub(crate) async fn beside(&self) -> Self {
+        let database = self.database.clone().expect("records that several gateways share");
+        Self::build(self.folder.clone(), Some(database), |_| {}).await
+    }
+
+    async fn build(
+        folder: Arc<tempfile::TempDir>,
+        database: Option<Arc<Database<'static>>>,
+        adjust: impl FnOnce(&mut Config),
+    ) -> Self {
         let data = folder.path().join("data");
         let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut config = Config::defaults(&data);
@@ -52,6 +91,7 @@ impl House {
         config.policy.watch = false;
         config.impersonation.mint_per_minute = 1_000_000;
         config.log.access = AccessLogTo::Off;
+        config.database.url = database.as_ref().map(|d| d.url().parse().expect("a URL"));
         adjust(&mut config);
         let parts = compose(config).await.expect("the parts compose");
         let org = parts
@@ -69,7 +109,8 @@ impl House {
         parts.access.provision_org_user(person, org.clone(), OrgRole::Owner).await.expect("an owner");
         let owner = parts.access.issue_org_token("owner@acme.example", TTL).await.expect("a token");
         let owner = owner.token.expose().to_owned();
-        Self { parts, org, owner, folder }
+        let following = parts.access.follow().expect("a lease");
+        Self { parts, org, owner, folder, database, _following: following }
     }
 
     pub(crate) fn access(&self) -> &Arc<Access> {
@@ -216,6 +257,14 @@ impl House {
         assert_eq!(self.live().await, 0);
         grants.len()
     }
+}
+
+/// A database with tables.
+pub(super) async fn migrated() -> Database<'static> {
+    let database = postgres::shared().database();
+    let owner = PostgresOptions::new(database.owner_url());
+    migrate(&owner, &PostgresOptions::new(database.url())).await.expect("tables");
+    database
 }
 
 fn person(email: &str) -> NewPerson {

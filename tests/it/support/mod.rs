@@ -6,7 +6,8 @@ mod gateway;
 mod house;
 mod http;
 mod mount;
-mod postgres;
+#[allow(dead_code, reason = "shared with the tests in `src`")]
+pub(crate) mod postgres;
 mod raw;
 mod recorder;
 mod wire;
@@ -14,7 +15,7 @@ mod wire;
 pub(crate) use chance::{Chance, number};
 pub(crate) use door::Door;
 pub(crate) use gateway::{Gateway, GatewayBuilder};
-pub(crate) use house::{House, Staff, code, request};
+pub(crate) use house::{Engine, House, Staff, code, request};
 pub(crate) use http::{Answer, raw_exchange};
 pub(crate) use mount::Mount;
 pub(crate) use raw::{Open, Target, websocket};
@@ -22,6 +23,25 @@ pub(crate) use recorder::Recorder;
 pub(crate) use wire::Wire;
 
 use std::time::{Duration, Instant};
+
+/// Makes a test for each engine of each `async fn name(engine: Engine)`.
+macro_rules! on_both_engines {
+    ($($name:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                Box::pin(super::$name($crate::support::Engine::Sqlite)).await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                Box::pin(super::$name($crate::support::Engine::Postgres)).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_both_engines;
 
 /// How long a test waits for something that should come soon.
 pub(crate) const SOON: Duration = Duration::from_secs(20);

@@ -27,7 +27,8 @@ on_both_engines!(
     repeated_refusals_of_strangers_are_counted_and_those_of_grants_are_single,
     attribution_is_written_without_waiting,
     hostile_bytes_stay_on_one_line,
-    a_command_leaves_the_gateway_s_intents_alone
+    a_command_leaves_the_gateway_s_intents_alone,
+    a_lost_answer_is_settled,
 );
 
 async fn items(db: &Db, log: Log) -> Vec<Value> {
@@ -411,4 +412,28 @@ async fn a_command_leaves_the_gateway_s_intents_alone(engine: Engine) {
     let outcomes: Vec<_> =
         org(&db).await.iter().filter_map(|i| i["outcome"].as_str().map(str::to_owned)).collect();
     assert_eq!(outcomes, ["completed"]);
+}
+
+/// The answer of a COMMIT was lost: one of its two intents is in the log (the other stands for one that isn't).
+async fn a_lost_answer_is_settled(engine: Engine) {
+    let store = store_on(engine).await;
+    let db = store.db.clone();
+    let opened = |entry: &Entry| Opened {
+        request_id: entry.request_id.clone(),
+        event: entry.event,
+        org_id: entry.org_id.clone(),
+        impersonation_id: entry.impersonation_id.clone(),
+    };
+    let (there, lost) = (intent("imp_b", "org_acme"), intent("imp_a", "org_acme"));
+    let doubtful = [opened(&there), opened(&lost)];
+    let (reply, _answer) = oneshot::channel();
+    let work = vec![Work { entry: there, reply: Reply::Intent(reply) }];
+    batch::Batch { work, ..batch::Batch::default() }.commit(&db, ME).await.unwrap();
+    for _ in 0..2 {
+        recovery::settle(&db, &doubtful).await.unwrap();
+        let outcomes: Vec<_> = org(&db).await.iter().map(|i| i["outcome"].clone()).collect();
+        assert_eq!(outcomes, ["not_forwarded"]);
+        assert_eq!(count(&db, "SELECT COUNT(*) FROM org_audit").await, 2);
+        assert_logs_agree(&db).await;
+    }
 }

@@ -202,7 +202,7 @@ async fn a_server_that_breaks_under_the_writer_leaves_nothing_open() {
     assert_eq!(count(&db, open).await, 0);
     let lost = "SELECT COUNT(*) FROM platform_audit WHERE stage = 'outcome' AND body LIKE '%not_forwarded%'";
     let (lost, all) = (count(&db, lost).await, recorded().await.unwrap());
-    eprintln!("{passed} passed, {refused} refused, {lost} of them were there all the same");
+    tracing::info!("{passed} passed, {refused} refused, {lost} of them were there all the same");
     assert_eq!(usize::try_from(all - lost).unwrap(), passed);
     assert_eq!(
         count(&db, "SELECT seq FROM impersonation WHERE id = 'imp_a'").await,

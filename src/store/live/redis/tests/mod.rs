@@ -82,7 +82,11 @@ async fn keeps_the_contract_in_a_cluster() {
     contract::run(&store(&cluster.url()).await).await;
     for node in &cluster.nodes {
         assert!(node.command::<u64>(&["DBSIZE"]) > 0, "keys are spread over all nodes");
+        node.command::<()>(&["FLUSHALL"]);
+        let rights = format!("ACL SETUSER gate on >hunter2 {RIGHTS} +cluster|slots +asking");
+        node.command::<()>(&rights.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>());
     }
+    contract::run(&store(&cluster.url().replace("://", "://gate:hunter2@")).await).await;
 }
 
 #[tokio::test]
