@@ -5,7 +5,7 @@ use super::house::{House, Staff};
 use super::http::Answer;
 use super::raw::Target;
 use drawbridge::access::NewPerson;
-use drawbridge::app::{Running, start};
+use drawbridge::app::{Running, Sockets, start};
 use drawbridge::config::Config;
 use drawbridge::demo::DemoOrgs;
 use drawbridge::domain::OrgRole;
@@ -43,7 +43,7 @@ impl Door {
         let stop = CancellationToken::new();
         let orgs = DemoOrgs { acme: org.clone(), globex: OrgId::random() };
         tokio::spawn(drawbridge::demo::serve(listener, orgs, stop.clone()));
-        let running = start(parts, false).await.expect("it starts");
+        let running = start(parts, Sockets::Own).await.expect("it starts");
         let client = reqwest::Client::new();
         Self { running, org, owner, staff, client, _demo: stop.drop_guard(), _folder: folder }
     }

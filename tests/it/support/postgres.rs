@@ -5,11 +5,14 @@
 //! files, when the pipe from the test process closes. Needs `initdb`, `postgres` and `psql`, in PATH or where
 //! Debian puts them (`make test` installs them).
 //!
-//! Used by `tests/it` and, by path, by the tests in `src`, so it knows nothing of the program.
+//! Used by `tests/it` and, by path, by the tests in `src` and by `examples/cluster`, so it knows nothing of the program.
+
+#![allow(dead_code, reason = "each includer uses a part")]
 
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -26,6 +29,8 @@ const GATEWAYS: &str = "drawbridge";
 /// A server.
 pub(crate) struct Server {
     folder: PathBuf,
+    /// The folder goes with the server.
+    temporary: bool,
     port: u16,
     user: Option<User>,
     extra: Vec<String>,
@@ -115,15 +120,31 @@ impl Server {
         let folder =
             tempfile::Builder::new().prefix("drawbridge-postgres-").tempdir().expect("a folder").keep();
         let user = User::choose();
-        if let Some(user) = &user {
-            chown(&folder, Some(user.uid), Some(user.gid)).expect("the folder is the server's");
+        Self::make(&folder, user.as_ref());
+        Self::run(folder, true, user, settings)
+    }
+
+    /// The server of `folder`, which outlives it; made if there is none.
+    pub(crate) fn open(folder: &Path, settings: &[&str]) -> Self {
+        let user = User::choose();
+        if !folder.join("data/PG_VERSION").exists() {
+            std::fs::create_dir_all(folder).expect("a folder");
+            Self::make(folder, user.as_ref());
+        }
+        Self::run(folder.to_owned(), false, user, settings)
+    }
+
+    /// Makes an empty server in `folder`.
+    fn make(folder: &Path, user: Option<&User>) {
+        if let Some(user) = user {
+            chown(folder, Some(user.uid), Some(user.gid)).expect("the folder is the server's");
         }
         let password = folder.join("password");
         std::fs::write(&password, PASSWORD).expect("a file");
-        if let Some(user) = &user {
+        if let Some(user) = user {
             chown(&password, Some(user.uid), Some(user.gid)).expect("the file is the server's");
         }
-        let made = command(user.as_ref(), &binary("initdb"))
+        let made = command(user, &binary("initdb"))
             .args([
                 "--username=postgres",
                 "--auth=scram-sha-256",
@@ -134,15 +155,22 @@ impl Server {
             .arg(format!("--pwfile={}", password.display()))
             .arg("-D")
             .arg(folder.join("data"))
-            .current_dir(&folder)
+            .current_dir(folder)
             .output()
             .expect("initdb runs");
-        assert!(made.status.success(), "initdb: {}", told(&made));
+        assert!(made.status.success(), "initdb (as {user:?}) in `{}`: {}", folder.display(), told(&made));
+    }
+
+    fn run(folder: PathBuf, temporary: bool, user: Option<User>, settings: &[&str]) -> Self {
         let extra = settings.iter().map(|s| (*s).to_owned()).collect();
-        let mut server = Self { folder, port: 0, user, extra, guard: None, databases: AtomicUsize::new(0) };
+        let databases = AtomicUsize::new(0);
+        let mut server = Self { folder, temporary, port: 0, user, extra, guard: None, databases };
         server.up();
         for role in [OWNER, GATEWAYS] {
-            server.sql("postgres", &format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'"));
+            let known = format!("SELECT 1 FROM pg_roles WHERE rolname = '{role}'");
+            if server.sql("postgres", &known).is_empty() {
+                server.sql("postgres", &format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'"));
+            }
         }
         server
     }
@@ -181,11 +209,13 @@ impl Server {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join("log"));
         // Ends the server, and removes its folder if that is still a test's when the pipe closes.
         let script = "trap '' HUP INT TERM; folder=$1; shift; \"$@\" </dev/null & server=$!; read -r keep; \
-                      kill -QUIT $server 2>/dev/null; wait $server; [ \"$keep\" = keep ] || rm -rf \"$folder\"";
+                      kill -QUIT $server 2>/dev/null; wait $server; [ \"$keep\" = keep ] || [ -z \"$folder\" ] || rm -rf \"$folder\"";
         let shell = Command::new("sh")
             .args(["-c", script, "sh"])
-            .arg(&self.folder)
+            .arg(if self.temporary { self.folder.as_os_str() } else { std::ffi::OsStr::new("") })
             .args(line)
+            // Ctrl-C in a terminal is for the program that started it.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log.expect("a log"))
@@ -270,7 +300,7 @@ impl Server {
         }
     }
 
-    fn pid(&self) -> Option<i32> {
+    pub(crate) fn pid(&self) -> Option<i32> {
         let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).ok()?;
         file.lines().next()?.trim().parse().ok()
     }
@@ -310,6 +340,14 @@ impl Server {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.sql("postgres", &format!("CREATE DATABASE {name} OWNER {OWNER}"));
         Database { server: self, name }
+    }
+
+    /// The database of that name, made if there is none, and kept: the URLs of gateways, owner and superuser.
+    pub(crate) fn named(&self, name: &str) -> [String; 3] {
+        if self.sql("postgres", &format!("SELECT 1 FROM pg_database WHERE datname = '{name}'")).is_empty() {
+            self.sql("postgres", &format!("CREATE DATABASE {name} OWNER {OWNER}"));
+        }
+        [GATEWAYS, OWNER, "postgres"].map(|role| self.url(role, name))
     }
 
     fn url(&self, role: &str, database: &str) -> String {
@@ -360,7 +398,9 @@ impl Drop for Server {
             self.signal(rustix::process::Signal::CONT);
         }
         self.down();
-        drop(std::fs::remove_dir_all(&self.folder));
+        if self.temporary {
+            drop(std::fs::remove_dir_all(&self.folder));
+        }
     }
 }
 
