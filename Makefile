@@ -3,10 +3,13 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev test fmt clippy docs-links lint deny bench clean tools cmake rust servers
+.PHONY: help dev cluster test fmt clippy docs-links lint deny bench clean tools cmake rust servers
 
 CARGO ?= cargo
 ARGS ?=
+# Of `make cluster`: "human" or "json"; and where its data is kept (without it, in a temporary folder).
+FORMAT ?= human
+DATA ?=
 
 ## help: this list
 help:
@@ -17,6 +20,14 @@ dev: tools
 	@echo "make: building drawbridge (the first build takes some minutes)" >&2
 	@$(CARGO) build --locked --bin drawbridge
 	@exec $(CARGO) run --quiet --locked --bin drawbridge -- dev $(ARGS)
+
+## cluster: three gateways, PostgreSQL and Redis with Sentinels on this machine (FORMAT=json, DATA=DIR)
+# Only the program writes to stdout. It ends when make does, also when make is killed.
+cluster: tools servers
+	@echo "make: building drawbridge (the first build takes some minutes)" >&2
+	@$(CARGO) build --locked --bin drawbridge --example cluster >&2
+	@exec setpriv --pdeathsig TERM $(CARGO) run --quiet --locked --example cluster -- \
+		--format $(FORMAT) $(if $(DATA),--data "$(DATA)")
 
 ## test: formatting, lints, links in the documents, all tests; what CI runs
 test: tools servers fmt clippy docs-links
@@ -70,7 +81,7 @@ rust:
 		$(CARGO) $$component --version >/dev/null 2>&1 && continue; \
 		[ $$component = fmt ] && name=rustfmt || name=$$component; \
 		echo "make: cargo $$component is missing; running rustup component add $$name" >&2; \
-		rustup component add $$name || exit 1; \
+		rustup component add $$name >&2 || exit 1; \
 	done
 
 # A dependency of the proxy library compiles C with it; without it the build dies after minutes.
@@ -80,10 +91,10 @@ cmake:
 		echo "make: cmake is missing: install it with your package manager" >&2; exit 1; }; \
 	if [ "$$(id -u)" -eq 0 ]; then sudo=; else sudo=sudo; fi; \
 	echo "make: cmake is missing; running $${sudo:+$$sudo }apt-get install cmake" >&2; \
-	$$sudo apt-get update -qq && \
+	$$sudo apt-get update -qq >&2 && \
 	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends cmake >&2
 
-# Tests start servers of their own, on free ports and in temporary folders; what a package starts by itself is in
+# Tests and the cluster start servers of their own, on free ports and in temporary folders; what a package starts by itself is in
 # nobody's way.
 servers:
 	@missing=; \
@@ -91,8 +102,8 @@ servers:
 	command -v redis-server >/dev/null 2>&1 || missing="$$missing redis-server"; \
 	[ -z "$$missing" ] && exit 0; \
 	command -v apt-get >/dev/null 2>&1 || { \
-		echo "make: missing for the tests:$$missing: install with your package manager" >&2; exit 1; }; \
+		echo "make: missing:$$missing: install with your package manager" >&2; exit 1; }; \
 	if [ "$$(id -u)" -eq 0 ]; then sudo=; else sudo=sudo; fi; \
-	echo "make: missing for the tests; running $${sudo:+$$sudo }apt-get install$$missing" >&2; \
-	$$sudo apt-get update -qq && \
+	echo "make: missing; running $${sudo:+$$sudo }apt-get install$$missing" >&2; \
+	$$sudo apt-get update -qq >&2 && \
 	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >&2

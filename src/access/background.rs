@@ -50,9 +50,7 @@ impl Access {
 
     /// Applies what an operator's command committed beside us.
     async fn follow_alone(&self, follower: &mut Follower) -> Result<(), StoreError> {
-        let mut tx = self.db.read().await?;
-        let followed = follower.follow(&self.view, &mut tx).await?;
-        drop(tx);
+        let followed = follower.read(&self.view, &self.db).await?.follow().await?;
         match followed {
             Followed::Applied(_) => self.followed(),
             Followed::Diverged => *follower = Follower::starting_at(self.start_over(None).await?),

@@ -7,7 +7,7 @@ use super::records;
 use super::view::View;
 use super::{Authenticated, Cluster, CredentialError, Known, Lease};
 use crate::audit::AuditWriter;
-use crate::domain::ids::{OrgId, Subject};
+use crate::domain::ids::{ImpersonationId, OrgId, Subject};
 use crate::domain::{Clock, Millis, Org, boot_time};
 use crate::identity::{ApiToken, Tokens};
 use crate::policy::PolicyEngine;
@@ -18,6 +18,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 /// How often facts are read again when changes overtake them, before giving up.
 const READ_ATTEMPTS: usize = 8;
+
+/// How many times the patience of a request a start waits for its first lease.
+const FIRST_RENEWALS: usize = 10;
 
 /// What is configured.
 #[derive(Debug, Clone)]
@@ -152,9 +155,12 @@ impl Access {
     async fn fresh(&self, key: &Subject) -> Result<Arc<Known>, CredentialError> {
         for _ in 0..2 {
             let freshness = self.lease.now();
-            let known = self.known(key).await?.ok_or(CredentialError::Invalid)?;
-            if freshness.admits(&known.session.principal) {
-                return Ok(known);
+            // Nobody but a grant is let in then, so that nothing need be asked of records that don't answer.
+            if freshness != Freshness::Lapsed || ImpersonationId::parse(key.as_str()).is_ok() {
+                let known = self.known(key).await?.ok_or(CredentialError::Invalid)?;
+                if freshness.admits(&known.session.principal) {
+                    return Ok(known);
+                }
             }
             self.lease.renewal().await;
         }
@@ -234,14 +240,15 @@ impl Access {
 
     /// Applies changes that are committed to this process. The others are told by the live store, which nobody
     /// waits for: it may stand still, and each gateway reads the change log anyway.
-    pub(super) fn publish(&self, changes: &[(u64, ChangeRecord)]) {
-        for (n, record) in changes {
-            self.view.apply(*n, record);
+    pub(super) fn publish(&self, changes: &[(Position, ChangeRecord)]) {
+        for (position, record) in changes {
+            self.view.apply(position.n, record);
         }
         let Some((newest, _)) = changes.last() else { return };
-        let (live, newest) = (self.live.clone(), *newest);
+        self.view.committed(newest);
+        let (live, newest) = (self.live.clone(), newest.n);
         let gone: Vec<(Subject, u64)> =
-            changes.iter().flat_map(|(n, r)| r.subjects.iter().map(|s| (s.clone(), *n))).collect();
+            changes.iter().flat_map(|(at, r)| r.subjects.iter().map(|s| (s.clone(), at.n))).collect();
         drop(tokio::spawn(async move {
             // The hint first: a revoking call waits for those who hear it.
             if live.hint(newest).await.is_err() {
@@ -268,6 +275,17 @@ impl Access {
     #[must_use]
     pub fn trusted_for(&self) -> Option<Millis> {
         self.lease.is_needed().then(|| self.lease.good_until().saturating_sub(boot_time()))
+    }
+
+    /// Waits until the records have been looked at and the lease is good; a few seconds at most, after which
+    /// requests are refused until it is.
+    pub async fn until_fresh(&self) {
+        for _ in 0..FIRST_RENEWALS {
+            if self.is_fresh() {
+                return;
+            }
+            self.lease.renewal().await;
+        }
     }
 
     /// Whether requests of every kind are let in: false while the lease has lapsed.

@@ -122,18 +122,18 @@ impl Access {
             if repeated && self.lease.is_needed() { Some(change::head(&mut tx).await?) } else { None };
         let mut numbered = Vec::with_capacity(changes.len());
         for record in changes {
-            let n = match drawn {
+            let position = match drawn {
                 None => change::append(&mut tx, &record).await?,
                 Some(n) => change::append_unchained(&mut tx, n, &record).await?,
             };
-            numbered.push((n, record));
+            numbered.push((position, record));
         }
         tx.commit().await?;
         self.publish(&numbered);
         // That a time is over, every gateway sees by itself.
         let told =
             numbered.iter().rev().find(|(_, r)| r.effect != Effect::Ended(Some(RevokeReason::Expired)));
-        if let Some(n) = told.map(|(n, _)| *n).or(before) {
+        if let Some(n) = told.map(|(position, _)| position.n).or(before) {
             self.in_force_everywhere(n).await;
         }
         Ok(value)

@@ -48,6 +48,8 @@ struct Inner {
     /// Applied beyond that, while one before them is still missing.
     ahead: BTreeSet<u64>,
     log: Log,
+    /// Number and fingerprint of the newest change of this process' own.
+    own: Option<(u64, u64)>,
     /// False only in a test that takes the rule of this module out.
     checks_stamps: bool,
     /// Revocations that the disk refused: in force here all the same, until the record is written or
@@ -93,6 +95,19 @@ impl View {
         *inner = Inner { unrecorded, checks_stamps: inner.checks_stamps, ..Inner::starting_at(head) };
     }
 
+    /// Remembers what this process itself has committed: a log without it is another one.
+    pub(super) fn committed(&self, position: &Position) {
+        let mut inner = self.inner.write();
+        if inner.own.as_ref().is_none_or(|(n, _)| *n < position.n) {
+            inner.own = Some((position.n, position.fingerprint()));
+        }
+    }
+
+    /// The newest change that this process has committed, by now.
+    pub(super) fn newest_own(&self) -> Option<(u64, u64)> {
+        self.inner.read().own
+    }
+
     /// Remembers the log as it is read on, place by place.
     pub(super) fn remember(&self, position: &Position) {
         self.inner.write().log.push(position.fingerprint());
@@ -102,6 +117,12 @@ impl View {
     /// that this gateway follows, no further than it has come. Facts from a past that was undone are not.
     pub(super) fn vouches(&self, n: u64, fingerprint: u64) -> bool {
         self.inner.read().log.at(n) == Some(fingerprint)
+    }
+
+    /// Whether the log that was read doesn't have this change, as far as it is remembered.
+    pub(super) fn lacks(&self, n: u64, fingerprint: u64) -> bool {
+        let inner = self.inner.read();
+        inner.log.is_behind(n) || inner.log.at(n).is_some_and(|known| known != fingerprint)
     }
 
     /// Cuts what is open under sessions, which are read again when they are met next; how many they were.

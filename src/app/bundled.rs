@@ -19,7 +19,10 @@ fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> StartError + '_ {
 
 /// Policies and schemas. In front of a service that isn't the demo (`upstream`) its schema takes the demo's
 /// place: the one that is given, or a permissive one.
-pub(super) fn write(
+///
+/// # Errors
+/// [`StartError::File`].
+pub fn lay_out(
     policies: &Path,
     schemas: &Path,
     upstream: Option<&Origin>,

@@ -2,25 +2,17 @@
 //! service is named. For trying out and for tests; `serve` is the same gateway on a configuration of yours.
 
 use super::bundled;
-use super::compose::{Composition, compose};
+use super::compose::compose;
 use super::error::StartError;
+use super::inherited::Sockets;
 use super::run::{Running, start};
-use crate::access::{Issued, NewOrg, NewPerson};
+use super::seed::{People, seed};
 use crate::config::{AccessLogTo, Config, Origin};
-use crate::demo::DemoOrgs;
-use crate::domain::ids::OrgId;
-use crate::domain::{Format, Millis, OrgRole, Secret};
+use crate::domain::Format;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-
-/// E-mail of the first platform admin.
-pub(super) const STAFF: &str = "staff@drawbridge.example";
-/// E-mail of the second.
-pub(super) const STAFF2: &str = "staff2@drawbridge.example";
-/// How long the printed credentials count.
-const TOKEN_TTL: Millis = 12 * 3_600_000;
 
 /// What may be chosen.
 #[derive(Debug, Clone)]
@@ -41,17 +33,6 @@ pub struct DevOptions {
     pub format: Format,
 }
 
-/// Tokens of the seeded people.
-pub(super) struct DevTokens {
-    pub(super) staff: Secret,
-    pub(super) staff2: Secret,
-    pub(super) owner: Secret,
-    pub(super) admin: Secret,
-    pub(super) viewer: Secret,
-    pub(super) globex_owner: Secret,
-    pub(super) bot: Secret,
-}
-
 /// Where everything is.
 pub struct DevReady {
     pub(super) gateway: String,
@@ -61,9 +42,7 @@ pub struct DevReady {
     pub(super) schemas: PathBuf,
     pub(super) data: PathBuf,
     pub(super) environment_file: PathBuf,
-    pub(super) acme: OrgId,
-    pub(super) globex: OrgId,
-    pub(super) tokens: DevTokens,
+    pub(super) people: People,
     pub(super) demo: bool,
 }
 
@@ -93,7 +72,7 @@ async fn dev_start(options: DevOptions) -> Result<(Running, DevReady, Cancellati
         (None, None) => return Err(StartError::Usage("no upstream".to_owned())),
     };
     let (policies, schemas) = (data.join("policies"), data.join("schemas"));
-    bundled::write(&policies, &schemas, options.upstream.as_ref(), options.schema.as_deref())?;
+    bundled::lay_out(&policies, &schemas, options.upstream.as_ref(), options.schema.as_deref())?;
 
     // The port is known before the gateway binds it: tokens carry its URL as issuer.
     let held = (options.listen.port() == 0).then(|| hold_port(options.listen)).transpose()?;
@@ -120,16 +99,16 @@ async fn dev_start(options: DevOptions) -> Result<(Running, DevReady, Cancellati
     }
 
     let parts = compose(config).await?;
-    let (acme, globex, tokens) = seed(&parts).await?;
+    let people = seed(&parts.access).await?;
     if let Some((listener, _)) = demo_listener {
-        let (orgs, stop) = (DemoOrgs { acme: acme.clone(), globex: globex.clone() }, demo_stop.clone());
+        let (orgs, stop) = (people.orgs(), demo_stop.clone());
         tokio::spawn(async move {
             if let Err(error) = crate::demo::serve(listener, orgs, stop).await {
                 tracing::error!(%error, "the demo API has stopped");
             }
         });
     }
-    let running = start(parts, held.is_some()).await?;
+    let running = start(parts, if held.is_some() { Sockets::OnHeldPort } else { Sockets::Own }).await?;
     drop(held);
     let ready = DevReady {
         gateway,
@@ -139,9 +118,7 @@ async fn dev_start(options: DevOptions) -> Result<(Running, DevReady, Cancellati
         policies,
         schemas,
         data,
-        acme,
-        globex,
-        tokens,
+        people,
         demo: options.upstream.is_none(),
     };
     bundled::write_private(&ready.environment_file, &ready.environment())?;
@@ -174,48 +151,4 @@ fn origin(text: &str) -> Result<Origin, StartError> {
 
 fn absolute(path: &Path) -> Result<PathBuf, StartError> {
     std::path::absolute(path).map_err(|source| StartError::File { path: path.to_owned(), source })
-}
-
-fn person(email: &str, name: &str) -> NewPerson {
-    NewPerson { email: email.to_owned(), display_name: name.to_owned() }
-}
-
-fn org(slug: &str, name: &str, allow: bool) -> NewOrg {
-    NewOrg {
-        slug: slug.to_owned(),
-        name: name.to_owned(),
-        plan: "business".to_owned(),
-        owner_email: format!("owner@{slug}.example"),
-        allow_platform_impersonation: allow,
-    }
-}
-
-/// Two orgs and their people, made once; credentials, made at every start.
-async fn seed(parts: &Composition) -> Result<(OrgId, OrgId, DevTokens), StartError> {
-    let access = &parts.access;
-    let acme = access.provision_org(org("acme", "Acme Corporation", true)).await?;
-    let globex = access.provision_org(org("globex", "Globex", false)).await?;
-    let admin_roles = vec![crate::access::ADMIN_ROLE.to_owned(), "sre".to_owned()];
-    access.provision_platform_user(person(STAFF, "First Staff"), admin_roles.clone()).await?;
-    access.provision_platform_user(person(STAFF2, "Second Staff"), admin_roles).await?;
-    for (email, name, org, role) in [
-        ("owner@acme.example", "Acme Owner", &acme, OrgRole::Owner),
-        ("admin@acme.example", "Acme Admin", &acme, OrgRole::Admin),
-        ("viewer@acme.example", "Acme Viewer", &acme, OrgRole::Viewer),
-        ("owner@globex.example", "Globex Owner", &globex, OrgRole::Owner),
-    ] {
-        access.provision_org_user(person(email, name), org.clone(), role).await?;
-    }
-    let bot = access.provision_bot("recorder", acme.clone(), OrgRole::Operator).await?;
-    let token = |issued: Issued| issued.token;
-    let tokens = DevTokens {
-        staff: access.issue_platform_token(STAFF, TOKEN_TTL).await.map(token)?,
-        staff2: access.issue_platform_token(STAFF2, TOKEN_TTL).await.map(token)?,
-        owner: access.issue_org_token("owner@acme.example", TOKEN_TTL).await.map(token)?,
-        admin: access.issue_org_token("admin@acme.example", TOKEN_TTL).await.map(token)?,
-        viewer: access.issue_org_token("viewer@acme.example", TOKEN_TTL).await.map(token)?,
-        globex_owner: access.issue_org_token("owner@globex.example", TOKEN_TTL).await.map(token)?,
-        bot: access.issue_bot_token(&bot, "dev", TOKEN_TTL).await.map(token)?,
-    };
-    Ok((acme, globex, tokens))
 }

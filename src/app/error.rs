@@ -50,6 +50,11 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// Sockets that the gateway was started with (`LISTEN_FDS`) can't be used.
+    #[error(
+        "the sockets of LISTEN_FDS can't be used: {0}; at most two are taken, the public and the admin listener"
+    )]
+    Inherited(String),
     /// A file can't be read or written.
     #[error("can't use `{path}`", path = path.display())]
     File {

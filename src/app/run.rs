@@ -3,6 +3,7 @@
 use super::admin::{self, AdminState};
 use super::compose::Composition;
 use super::error::StartError;
+use super::inherited::Sockets;
 use super::{reload, settings};
 use crate::access::Following;
 use crate::control::{ControlState, router};
@@ -27,23 +28,42 @@ pub struct Running {
     _watcher: Option<crate::policy::Watcher>,
 }
 
-/// Binds the ports and starts everything that runs beside requests. `share_ports`: somebody holds the port for us.
+/// Listens, and starts everything that runs beside requests.
 ///
 /// # Errors
 /// [`StartError`] when a port can't be bound or a certificate not be read.
-pub async fn start(parts: Composition, share_ports: bool) -> Result<Running, StartError> {
+pub async fn start(parts: Composition, sockets: Sockets) -> Result<Running, StartError> {
     let parts = Arc::new(parts);
     let background = CancellationToken::new();
     let draining = Arc::new(AtomicBool::new(false));
     let server = &parts.config.server;
 
-    let admin_listener = TcpListener::bind(server.admin_listen)
-        .await
-        .map_err(|source| StartError::Listen { address: server.admin_listen, source })?;
-    let admin = admin_listener
-        .local_addr()
-        .map_err(|source| StartError::Listen { address: server.admin_listen, source })?;
+    let mut listen = settings::listen(server);
+    let mut inherited_admin = None;
+    match sockets {
+        Sockets::Own => {}
+        Sockets::OnHeldPort => listen.share_ports = true,
+        Sockets::Inherited { gateway, admin } => {
+            if let Some(first) = listen.listeners.first_mut() {
+                first.inherited = Some(gateway);
+            }
+            inherited_admin = admin;
+        }
+    }
+    let admin_failed = |source| StartError::Listen { address: server.admin_listen, source };
+    let admin_listener = match inherited_admin {
+        None => TcpListener::bind(server.admin_listen).await.map_err(admin_failed)?,
+        Some(socket) => {
+            socket.set_nonblocking(true).map_err(admin_failed)?;
+            TcpListener::from_std(socket).map_err(admin_failed)?
+        }
+    };
+    let admin = admin_listener.local_addr().map_err(admin_failed)?;
 
+    // Before anything is served: records that were put back are noticed here, and end all staff access.
+    let following =
+        parts.access.follow().map_err(|e| StartError::Gate(format!("the lease can't be kept: {e}")))?;
+    parts.access.until_fresh().await;
     let own = router(ControlState { access: parts.access.clone(), keys: parts.keys.clone() });
     let gate = Parts {
         access: parts.access.clone(),
@@ -57,11 +77,9 @@ pub async fn start(parts: Composition, share_ports: bool) -> Result<Running, Sta
         control: tokio::runtime::Handle::current(),
     };
     let gate = Gate::new(&settings::gate(&parts.config), gate);
-    let gateway = serve(settings::listen(server, share_ports), &gate)?;
+    let gateway = serve(listen, &gate)?;
 
     let watcher = watch(&parts, &background)?;
-    let following =
-        parts.access.follow().map_err(|e| StartError::Gate(format!("the lease can't be kept: {e}")))?;
     let expiry = parts.access.clone().watch();
     let ended = background.clone();
     tokio::spawn(async move {
@@ -119,10 +137,12 @@ impl Running {
         self.parts.access_log.reopen();
     }
 
-    /// Soft, then hard: not ready, lame duck, no new connections, what runs may end, then it is cut;
+    /// Soft, then hard: not ready, and for a while nothing else; no new connections, lame duck, what runs may end,
+    /// then it is cut;
     /// outcomes are written, and the data folder is let go.
     pub async fn stop(self) {
         self.draining.store(true, Ordering::Relaxed);
+        tokio::time::sleep(self.parts.config.server.unready).await;
         self.gateway.shutdown().await;
         self.background.cancel();
         self.parts.audit.drain().await;

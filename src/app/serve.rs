@@ -1,18 +1,21 @@
 //! `drawbridge serve`: one configured gateway, until a signal.
 
 use super::error::StartError;
+use super::inherited::Sockets;
 use super::run::{Running, start};
 use super::{Composition, compose};
 use crate::config::Config;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Runs a configured gateway until `SIGINT` or `SIGTERM`; a second one stops it at once. `SIGHUP` reloads.
+/// Sockets that it is started with (`LISTEN_FDS`) take the place of the configured addresses.
 ///
 /// # Errors
 /// [`StartError`], before a port is bound or when one can't be.
 pub async fn serve(config: Config) -> Result<(), StartError> {
+    let sockets = Sockets::from_environment()?;
     let parts: Composition = compose(config).await?;
-    let running = start(parts, false).await?;
+    let running = start(parts, sockets).await?;
     tracing::info!(gateway = %running.address, admin = %running.admin, "the gateway is ready");
     until_stopped(running).await;
     Ok(())

@@ -50,7 +50,7 @@ pub(super) fn gate(config: &Config) -> GateSettings {
 }
 
 /// Settings of the listener.
-pub(super) fn listen(server: &Server, share_ports: bool) -> ListenSettings {
+pub(super) fn listen(server: &Server) -> ListenSettings {
     let tls = server.tls.as_ref().map(|tls| TlsFiles {
         certificate: tls.cert.clone(),
         key: tls.key.clone(),
@@ -60,7 +60,6 @@ pub(super) fn listen(server: &Server, share_ports: bool) -> ListenSettings {
     ListenSettings {
         listeners: vec![Listener { address: server.listen, inherited: None, tls }],
         workers: server.workers.or(machine.ok()).map_or(1, std::num::NonZeroUsize::get),
-        share_ports,
         lame_duck: server.lame_duck,
         drain: server.drain,
         ..ListenSettings::default()

@@ -1,54 +1,34 @@
 //! What `drawbridge dev` prints when it is ready: where everything is, and the story to paste.
 
 use super::dev::DevReady;
-use serde_json::json;
+use serde_json::{Value, json};
 
 impl DevReady {
     /// One JSON line (architecture §10).
     #[must_use]
     pub fn json(&self) -> String {
-        let tokens = &self.tokens;
-        let account = |email: &str| json!({ "email": email, "password": null, "totp_secret": null });
-        json!({
-            "gateway": self.gateway,
-            "admin": self.admin,
-            "upstream": self.upstream,
-            "policies": self.policies,
-            "schemas": self.schemas,
-            "data": self.data,
-            "orgs": { "acme": self.acme, "globex": self.globex },
-            "tokens": {
-                "staff": tokens.staff.expose(), "staff2": tokens.staff2.expose(),
-                "owner": tokens.owner.expose(), "admin": tokens.admin.expose(),
-                "viewer": tokens.viewer.expose(), "globex_owner": tokens.globex_owner.expose(),
-                "bot": tokens.bot.expose(),
-            },
-            "accounts": {
-                "staff": account(super::dev::STAFF), "staff2": account(super::dev::STAFF2),
-            },
-        })
-        .to_string()
+        let mut line = serde_json::Map::new();
+        let mut tell = |name: &str, value: Value| drop(line.insert(name.to_owned(), value));
+        tell("gateway", json!(self.gateway));
+        tell("admin", json!(self.admin));
+        tell("upstream", json!(self.upstream));
+        tell("policies", json!(self.policies));
+        tell("schemas", json!(self.schemas));
+        tell("data", json!(self.data));
+        self.people.tell(&mut line);
+        Value::Object(line).to_string()
     }
 
     /// Shell variables with every address and token, for `. FILE`.
     #[must_use]
     pub fn environment(&self) -> String {
-        let tokens = &self.tokens;
-        let pairs = [
+        let places = [
             ("GATEWAY", self.gateway.as_str()),
             ("ADMIN", self.admin.as_str()),
             ("UPSTREAM", self.upstream.as_str()),
-            ("ACME", self.acme.as_str()),
-            ("GLOBEX", self.globex.as_str()),
-            ("STAFF", tokens.staff.expose()),
-            ("STAFF2", tokens.staff2.expose()),
-            ("OWNER", tokens.owner.expose()),
-            ("ORG_ADMIN", tokens.admin.expose()),
-            ("VIEWER", tokens.viewer.expose()),
-            ("GLOBEX_OWNER", tokens.globex_owner.expose()),
-            ("BOT", tokens.bot.expose()),
         ];
-        pairs.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect()
+        let pairs = places.into_iter().chain(self.people.variables());
+        pairs.map(|(name, value)| format!("export {name}='{value}'\n")).collect()
     }
 
     /// The story, for people.

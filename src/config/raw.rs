@@ -42,6 +42,7 @@ pub(super) struct RawServer {
     pub(super) hosts: Vec<Setting<String>>,
     workers: Setting<usize>,
     pub(super) drain_seconds: Setting<u64>,
+    unready_ms: Setting<u64>,
     pub(super) lame_duck_ms: Setting<u64>,
     trusted_proxies: Vec<Setting<Network>>,
     /// Empty: no TLS.
@@ -162,6 +163,7 @@ impl RawConfig {
                 tls: has_tls
                     .then(|| Tls { cert: base.join(&server.cert.value), key: base.join(&server.key.value) }),
                 drain: Duration::from_secs(server.drain_seconds.value),
+                unready: Duration::from_millis(server.unready_ms.value),
                 lame_duck: Duration::from_millis(server.lame_duck_ms.value),
                 trusted_proxies: values(server.trusted_proxies),
             },
@@ -257,6 +259,7 @@ fn server(document: &mut Document<'_>) -> RawServer {
     let hosts = s.texts("hosts", Vec::new(), host);
     let workers = s.whole("workers", 0, 0..=1024);
     let drain_seconds = s.whole("drain_seconds", 10, 0..=3600);
+    let unready_ms = s.whole("unready_ms", 0, 0..=600_000);
     let lame_duck_ms = s.whole("lame_duck_ms", 500, 0..=60_000);
     let trusted_proxies = s.texts("trusted_proxies", Vec::new(), Network::parse);
     let mut tls = document.section("server.tls");
@@ -267,6 +270,7 @@ fn server(document: &mut Document<'_>) -> RawServer {
         hosts,
         workers,
         drain_seconds,
+        unready_ms,
         lame_duck_ms,
         trusted_proxies,
         cert: tls.text("cert", PathBuf::new(), any_path),

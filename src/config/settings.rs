@@ -53,7 +53,9 @@ pub struct Server {
     pub tls: Option<Tls>,
     /// How long requests under way may take at shutdown; then they are cut.
     pub drain: Duration,
-    /// At shutdown: how long connections are still accepted after `/readyz` fails.
+    /// At shutdown: how long connections are still taken as before after `/readyz` fails.
+    pub unready: Duration,
+    /// At shutdown, after `unready`: how long clients are told to close before idle connections are closed on them.
     pub lame_duck: Duration,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,

@@ -90,11 +90,11 @@ pub async fn head(tx: &mut Tx) -> Result<u64, StoreError> {
     number(row.ok_or_else(no_head)?.int(0)?)
 }
 
-/// Appends `record` under the head row's lock, which must be the last lock that the transaction takes. Gives its number.
+/// Appends `record` under the head row's lock, which must be the last lock that the transaction takes. Gives its place.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn append(tx: &mut Tx, record: &ChangeRecord) -> Result<u64, StoreError> {
+pub async fn append(tx: &mut Tx, record: &ChangeRecord) -> Result<Position, StoreError> {
     let (effect, subjects) = content(record)?;
     let row = tx
         .row("UPDATE change_head SET n = n + 1 WHERE id = 1 RETURNING n, tip, {now}", &[])
@@ -107,8 +107,8 @@ pub async fn append(tx: &mut Tx, record: &ChangeRecord) -> Result<u64, StoreErro
         &[n.into(), effect.into(), subjects.into(), prev.into(), tip.as_str().into(), time.into()],
     )
     .await?;
-    tx.execute("UPDATE change_head SET tip = $1 WHERE id = 1", &[tip.into()]).await?;
-    number(n)
+    tx.execute("UPDATE change_head SET tip = $1 WHERE id = 1", &[tip.as_str().into()]).await?;
+    Ok(Position { n: number(n)?, tip })
 }
 
 /// Draws a number in a transaction of its own, as a sequence would. For the test that shows what is lost so:
@@ -129,7 +129,11 @@ pub async fn draw(db: &Db) -> Result<u64, StoreError> {
 /// # Errors
 /// [`StoreError`].
 #[doc(hidden)]
-pub async fn append_unchained(tx: &mut Tx, drawn: u64, record: &ChangeRecord) -> Result<u64, StoreError> {
+pub async fn append_unchained(
+    tx: &mut Tx,
+    drawn: u64,
+    record: &ChangeRecord,
+) -> Result<Position, StoreError> {
     let (effect, subjects) = content(record)?;
     let row = tx
         .row(
@@ -144,7 +148,7 @@ pub async fn append_unchained(tx: &mut Tx, drawn: u64, record: &ChangeRecord) ->
             ],
         )
         .await?;
-    number(row.ok_or_else(no_head)?.int(0)?)
+    Ok(Position { n: number(row.ok_or_else(no_head)?.int(0)?)?, tip: String::new() })
 }
 
 /// The records after number `n`, oldest first, at most `limit`.
@@ -216,12 +220,12 @@ mod tests {
         for n in 1..=5 {
             let mut tx = db.write().await.unwrap();
             let effect = if n % 2 == 0 { Effect::Changed } else { Effect::Ended(Some(RevokeReason::Logout)) };
-            assert_eq!(append(&mut tx, &record(effect, "org_a")).await.unwrap(), n);
+            assert_eq!(append(&mut tx, &record(effect, "org_a")).await.unwrap().n, n);
             // Rolled back: its number is given again.
             if n == 3 {
                 drop(tx);
                 let mut tx = db.write().await.unwrap();
-                assert_eq!(append(&mut tx, &record(Effect::Ended(None), "org_b")).await.unwrap(), 3);
+                assert_eq!(append(&mut tx, &record(Effect::Ended(None), "org_b")).await.unwrap().n, 3);
                 tx.commit().await.unwrap();
             } else {
                 tx.commit().await.unwrap();

@@ -31,6 +31,7 @@ mod policy_slices;
 mod races;
 mod raw;
 mod reading;
+mod records_restored;
 mod review;
 mod revocation;
 mod story;

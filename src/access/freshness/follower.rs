@@ -3,7 +3,7 @@
 use super::super::Access;
 use super::super::view::View;
 use crate::store::change::{self, Position};
-use crate::store::{StoreError, Tx};
+use crate::store::{Db, StoreError, Tx};
 use std::sync::atomic::Ordering;
 
 /// Records read at a time.
@@ -49,14 +49,26 @@ impl Follower {
         self.position.n
     }
 
-    /// Applies what was committed by now.
+    /// Begins a reading of what is committed by now; [`Reading::follow`] applies it.
     ///
     /// # Errors
-    /// [`StoreError`]; what was read before it is applied.
-    pub(in crate::access) async fn follow(
+    /// [`StoreError`].
+    pub(in crate::access) async fn read<'f>(
+        &'f mut self,
+        view: &'f View,
+        db: &Db,
+    ) -> Result<Reading<'f>, StoreError> {
+        // Before the transaction begins, which then sees it.
+        let own = view.newest_own();
+        Ok(Reading { follower: self, view, own, tx: db.read().await? })
+    }
+
+    /// Applies what was committed before `tx` began, `own` among it.
+    async fn follow(
         &mut self,
         view: &View,
         tx: &mut Tx,
+        own: Option<(u64, u64)>,
     ) -> Result<Followed, StoreError> {
         let before = self.position.n;
         loop {
@@ -84,7 +96,29 @@ impl Follower {
         if shorter || (head.n == self.position.n && head.tip != self.position.tip) {
             return Ok(Followed::Diverged);
         }
+        if own.is_some_and(|(n, fingerprint)| view.lacks(n, fingerprint)) {
+            return Ok(Followed::Diverged);
+        }
         Ok(Followed::Applied(self.position.n > before))
+    }
+}
+
+/// One consistent view of the records, in which the log is read.
+pub(in crate::access) struct Reading<'f> {
+    follower: &'f mut Follower,
+    view: &'f View,
+    own: Option<(u64, u64)>,
+    /// For what else is to be read in it.
+    pub(in crate::access) tx: Tx,
+}
+
+impl Reading<'_> {
+    /// Applies the log.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was read before it is applied.
+    pub(in crate::access) async fn follow(&mut self) -> Result<Followed, StoreError> {
+        self.follower.follow(self.view, &mut self.tx, self.own).await
     }
 }
 
@@ -116,9 +150,9 @@ mod tests {
         for _ in 0..3 {
             append(&db, OrgId::random().subject()).await;
         }
-        let mut tx = db.read().await.unwrap();
-        assert_eq!(follower.follow(&view, &mut tx).await.unwrap(), Followed::Applied(true));
-        drop(tx);
+        let mut reading = follower.read(&view, &db).await.unwrap();
+        assert_eq!(reading.follow().await.unwrap(), Followed::Applied(true));
+        drop(reading);
         assert_eq!((view.applied(), follower.applied()), (3, 3));
         for sql in tampering {
             tamper(&db, sql).await;
@@ -126,8 +160,24 @@ mod tests {
         if one_more {
             append(&db, OrgId::random().subject()).await;
         }
-        let mut tx = db.read().await.unwrap();
-        follower.follow(&view, &mut tx).await.unwrap()
+        follower.read(&view, &db).await.unwrap().follow().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_log_without_what_this_process_committed_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::open(DbOptions::new(folder.path())).await.unwrap();
+        let start = Position { n: 0, tip: String::new() };
+        let (view, mut follower) = (View::starting_at(&start, true), Follower::starting_at(start));
+        append(&db, OrgId::random().subject()).await;
+        let own = change::position(&mut db.read().await.unwrap()).await.unwrap();
+        view.committed(&own);
+        // Put back before it was followed.
+        tamper(&db, "DELETE FROM change_log WHERE n = 1").await;
+        tamper(&db, "UPDATE change_head SET n = 0, tip = ''").await;
+        assert_eq!(follower.read(&view, &db).await.unwrap().follow().await.unwrap(), Followed::Diverged);
+        append(&db, OrgId::random().subject()).await;
+        assert_eq!(follower.read(&view, &db).await.unwrap().follow().await.unwrap(), Followed::Diverged);
     }
 
     #[tokio::test]

@@ -199,11 +199,11 @@ impl Rounds<'_> {
         gateways::renew(&mut tx, &own).await?;
         tx.commit().await?;
         // In a transaction that begins after that commit, and never before it.
-        let mut tx = db.read().await?;
-        let timeline = Timeline::read(&mut tx).await?;
-        let followed = self.follower.follow(&self.access.view, &mut tx).await?;
-        let rows = gateways::all(&mut tx).await?;
-        drop(tx);
+        let mut reading = self.follower.read(&self.access.view, &db).await?;
+        let timeline = Timeline::read(&mut reading.tx).await?;
+        let followed = reading.follow().await?;
+        let rows = gateways::all(&mut reading.tx).await?;
+        drop(reading);
         self.cluster.sightings.note(rows, boot_time());
         let news = match followed {
             Followed::Diverged => return Ok(Round::Diverged(None)),

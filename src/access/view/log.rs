@@ -27,6 +27,11 @@ impl Log {
         self.fingerprints.push_back(fingerprint);
     }
 
+    /// Whether record `n` is still to be read.
+    pub(super) fn is_behind(&self, n: u64) -> bool {
+        n >= self.first + self.fingerprints.len() as u64
+    }
+
     pub(super) fn at(&self, n: u64) -> Option<u64> {
         let i = usize::try_from(n.checked_sub(self.first)?).ok()?;
         self.fingerprints.get(i).copied()

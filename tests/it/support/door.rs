@@ -5,7 +5,7 @@ use super::house::{House, Staff};
 use super::http::Answer;
 use super::raw::Target;
 use drawbridge::access::NewPerson;
-use drawbridge::app::{Running, start};
+use drawbridge::app::{Running, Sockets, start};
 use drawbridge::config::Config;
 use drawbridge::demo::DemoOrgs;
 use drawbridge::domain::OrgRole;
@@ -43,7 +43,7 @@ impl Door {
         let stop = CancellationToken::new();
         let orgs = DemoOrgs { acme: org.clone(), globex: OrgId::random() };
         tokio::spawn(drawbridge::demo::serve(listener, orgs, stop.clone()));
-        let running = start(parts, false).await.expect("it starts");
+        let running = start(parts, Sockets::Own).await.expect("it starts");
         let client = reqwest::Client::new();
         Self { running, org, owner, staff, client, _demo: stop.drop_guard(), _folder: folder }
     }
@@ -88,6 +88,24 @@ impl Door {
         let body = json!({ "reason": "cameras offline since 03:00" });
         let minted = self.call("POST", &path, &self.staff.token, Some(body)).await.expect(201);
         (minted.text("/token").to_owned(), minted.text("/impersonation_id").to_owned())
+    }
+
+    /// The staff member ends one of their impersonations.
+    pub(crate) async fn end(&self, id: &str) -> Answer {
+        let body = json!({ "impersonation_id": id });
+        self.call("POST", "/api/v1/platform/end-impersonation", &self.staff.token, Some(body)).await
+    }
+
+    /// The staff member signs in again.
+    pub(crate) async fn new_staff_token(&self) -> String {
+        let issued = self.running.parts().access.issue_platform_token("one@vendor.example", 3_600_000).await;
+        issued.expect("a token").token.expose().to_owned()
+    }
+
+    /// Asks the admin listener.
+    pub(crate) async fn admin(&self, path: &str) -> Answer {
+        let url = format!("http://{}{path}", self.running.admin);
+        Answer::of(self.client.get(url).send().await.expect("an answer")).await
     }
 
     /// A person of the org, with a token that counts `ttl_ms`.

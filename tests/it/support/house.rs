@@ -67,13 +67,19 @@ impl House {
         let database = migrated().await;
         let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
         std::fs::create_dir(folder.path().join("data")).expect("a folder for the key");
-        Self::build(folder, Some(Arc::new(database)), |_| {}).await
+        Self::build(folder, Some(Arc::new(database)), |_| {}).await.following()
     }
 
     /// Another gateway on the same records. PostgreSQL only.
     pub(crate) async fn beside(&self) -> Self {
         let database = self.database.clone().expect("records that several gateways share");
-        Self::build(self.folder.clone(), Some(database), |_| {}).await
+        Self::build(self.folder.clone(), Some(database), |_| {}).await.following()
+    }
+
+    /// Keeps its lease itself: no gateway is started that would.
+    fn following(mut self) -> Self {
+        self._following = self.parts.access.follow().expect("a lease");
+        self
     }
 
     async fn build(
@@ -109,8 +115,7 @@ impl House {
         parts.access.provision_org_user(person, org.clone(), OrgRole::Owner).await.expect("an owner");
         let owner = parts.access.issue_org_token("owner@acme.example", TTL).await.expect("a token");
         let owner = owner.token.expose().to_owned();
-        let following = parts.access.follow().expect("a lease");
-        Self { parts, org, owner, folder, database, _following: following }
+        Self { parts, org, owner, folder, database, _following: None }
     }
 
     pub(crate) fn access(&self) -> &Arc<Access> {

@@ -5,11 +5,14 @@
 //! files, when the pipe from the test process closes. Needs `initdb`, `postgres` and `psql`, in PATH or where
 //! Debian puts them (`make test` installs them).
 //!
-//! Used by `tests/it` and, by path, by the tests in `src`, so it knows nothing of the program.
+//! Used by `tests/it` and, by path, by the tests in `src` and by `examples/cluster`, so it knows nothing of the program.
+
+#![allow(dead_code, reason = "each includer uses a part")]
 
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -26,6 +29,8 @@ const GATEWAYS: &str = "drawbridge";
 /// A server.
 pub(crate) struct Server {
     folder: PathBuf,
+    /// The folder goes with the server.
+    temporary: bool,
     port: u16,
     user: Option<User>,
     extra: Vec<String>,
@@ -37,6 +42,11 @@ pub(crate) struct Server {
 pub(crate) struct Database<'s> {
     server: &'s Server,
     name: String,
+}
+
+/// A copy of what a server had.
+pub(crate) struct Backup {
+    folder: PathBuf,
 }
 
 /// Whom servers run as when the tests run as root, which PostgreSQL refuses.
@@ -110,15 +120,31 @@ impl Server {
         let folder =
             tempfile::Builder::new().prefix("drawbridge-postgres-").tempdir().expect("a folder").keep();
         let user = User::choose();
-        if let Some(user) = &user {
-            chown(&folder, Some(user.uid), Some(user.gid)).expect("the folder is the server's");
+        Self::make(&folder, user.as_ref());
+        Self::run(folder, true, user, settings)
+    }
+
+    /// The server of `folder`, which outlives it; made if there is none.
+    pub(crate) fn open(folder: &Path, settings: &[&str]) -> Self {
+        let user = User::choose();
+        if !folder.join("data/PG_VERSION").exists() {
+            std::fs::create_dir_all(folder).expect("a folder");
+            Self::make(folder, user.as_ref());
+        }
+        Self::run(folder.to_owned(), false, user, settings)
+    }
+
+    /// Makes an empty server in `folder`.
+    fn make(folder: &Path, user: Option<&User>) {
+        if let Some(user) = user {
+            chown(folder, Some(user.uid), Some(user.gid)).expect("the folder is the server's");
         }
         let password = folder.join("password");
         std::fs::write(&password, PASSWORD).expect("a file");
-        if let Some(user) = &user {
+        if let Some(user) = user {
             chown(&password, Some(user.uid), Some(user.gid)).expect("the file is the server's");
         }
-        let made = command(user.as_ref(), &binary("initdb"))
+        let made = command(user, &binary("initdb"))
             .args([
                 "--username=postgres",
                 "--auth=scram-sha-256",
@@ -129,15 +155,22 @@ impl Server {
             .arg(format!("--pwfile={}", password.display()))
             .arg("-D")
             .arg(folder.join("data"))
-            .current_dir(&folder)
+            .current_dir(folder)
             .output()
             .expect("initdb runs");
-        assert!(made.status.success(), "initdb: {}", told(&made));
+        assert!(made.status.success(), "initdb (as {user:?}) in `{}`: {}", folder.display(), told(&made));
+    }
+
+    fn run(folder: PathBuf, temporary: bool, user: Option<User>, settings: &[&str]) -> Self {
         let extra = settings.iter().map(|s| (*s).to_owned()).collect();
-        let mut server = Self { folder, port: 0, user, extra, guard: None, databases: AtomicUsize::new(0) };
+        let databases = AtomicUsize::new(0);
+        let mut server = Self { folder, temporary, port: 0, user, extra, guard: None, databases };
         server.up();
         for role in [OWNER, GATEWAYS] {
-            server.sql("postgres", &format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'"));
+            let known = format!("SELECT 1 FROM pg_roles WHERE rolname = '{role}'");
+            if server.sql("postgres", &known).is_empty() {
+                server.sql("postgres", &format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'"));
+            }
         }
         server
     }
@@ -176,11 +209,13 @@ impl Server {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join("log"));
         // Ends the server, and removes its folder if that is still a test's when the pipe closes.
         let script = "trap '' HUP INT TERM; folder=$1; shift; \"$@\" </dev/null & server=$!; read -r keep; \
-                      kill -QUIT $server 2>/dev/null; wait $server; [ \"$keep\" = keep ] || rm -rf \"$folder\"";
+                      kill -QUIT $server 2>/dev/null; wait $server; [ \"$keep\" = keep ] || [ -z \"$folder\" ] || rm -rf \"$folder\"";
         let shell = Command::new("sh")
             .args(["-c", script, "sh"])
-            .arg(&self.folder)
+            .arg(if self.temporary { self.folder.as_os_str() } else { std::ffi::OsStr::new("") })
             .args(line)
+            // Ctrl-C in a terminal is for the program that started it.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log.expect("a log"))
@@ -212,6 +247,50 @@ impl Server {
         }
     }
 
+    /// A copy of all it has, as a backup is; it is ended for it and started again.
+    pub(crate) fn back_up(&mut self) -> Backup {
+        self.down();
+        let folder = self.folder.join("backup");
+        self.copy(&self.folder.join("data"), &folder);
+        self.up();
+        Backup { folder }
+    }
+
+    /// Ends it, puts `backup` in the place of what it has, and starts it: what came since is lost.
+    pub(crate) fn put_back(&mut self, backup: &Backup) {
+        self.down();
+        let data = self.folder.join("data");
+        std::fs::remove_dir_all(&data).expect("the data go");
+        self.copy(&backup.folder, &data);
+        self.up();
+    }
+
+    /// As [`Server::put_back`], as a standby that lagged behind does: promoted, it begins a new timeline.
+    pub(crate) fn fail_over_to(&mut self, backup: &Backup) {
+        std::fs::write(backup.folder.join("standby.signal"), "").expect("a file");
+        self.put_back(backup);
+        self.sql("postgres", "SELECT pg_promote()");
+    }
+
+    /// Starts it again as a standby that follows nobody: it answers, and takes no writes.
+    pub(crate) fn demote(&mut self) {
+        self.down();
+        std::fs::write(self.folder.join("data/standby.signal"), "").expect("a file");
+        self.up();
+    }
+
+    /// A primary again, without a new timeline.
+    pub(crate) fn undo_demotion(&mut self) {
+        self.down();
+        std::fs::remove_file(self.folder.join("data/standby.signal")).expect("no file");
+        self.up();
+    }
+
+    fn copy(&self, from: &Path, to: &Path) {
+        let copied = command(self.user.as_ref(), Path::new("cp")).arg("-a").arg(from).arg(to).status();
+        assert!(copied.expect("cp runs").success());
+    }
+
     /// Stops every process of it where it stands, or lets them go on.
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let master = self.pid().expect("a running server");
@@ -221,7 +300,7 @@ impl Server {
         }
     }
 
-    fn pid(&self) -> Option<i32> {
+    pub(crate) fn pid(&self) -> Option<i32> {
         let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).ok()?;
         file.lines().next()?.trim().parse().ok()
     }
@@ -263,6 +342,14 @@ impl Server {
         Database { server: self, name }
     }
 
+    /// The database of that name, made if there is none, and kept: the URLs of gateways, owner and superuser.
+    pub(crate) fn named(&self, name: &str) -> [String; 3] {
+        if self.sql("postgres", &format!("SELECT 1 FROM pg_database WHERE datname = '{name}'")).is_empty() {
+            self.sql("postgres", &format!("CREATE DATABASE {name} OWNER {OWNER}"));
+        }
+        [GATEWAYS, OWNER, "postgres"].map(|role| self.url(role, name))
+    }
+
     fn url(&self, role: &str, database: &str) -> String {
         format!("postgres://{role}:{PASSWORD}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
     }
@@ -290,9 +377,16 @@ impl Database<'_> {
     }
 }
 
+impl Database<'_> {
+    /// Leaves it to its server, which a test may want to end or to change; its name.
+    pub(crate) fn keep(mut self) -> String {
+        std::mem::take(&mut self.name)
+    }
+}
+
 impl Drop for Database<'_> {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if !std::thread::panicking() && !self.name.is_empty() {
             self.server.ask("postgres", &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
         }
     }
@@ -304,7 +398,9 @@ impl Drop for Server {
             self.signal(rustix::process::Signal::CONT);
         }
         self.down();
-        drop(std::fs::remove_dir_all(&self.folder));
+        if self.temporary {
+            drop(std::fs::remove_dir_all(&self.folder));
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! Real Redis servers on free ports of the loopback: single, Sentinels, a cluster, TLS. Each is gone when its
-//! value is dropped, also by a panic. The unit tests of the live store include this file.
+//! value is dropped, also by a panic, and when this process is killed. The unit tests of the live store and
+//! `examples/cluster` include this file.
 
 #![allow(dead_code, reason = "each includer uses a part")]
 
 use redis::{Client, Connection, ConnectionAddr, FromRedisValue, IntoConnectionInfo, TlsCertificates};
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -28,9 +30,35 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// Kills a process when this one has ended, however that came: a shell waits for the end of a pipe from here.
+pub(crate) struct Guard(Child);
+
+impl Guard {
+    pub(crate) fn of(pid: u32) -> Self {
+        let script = "trap '' HUP INT TERM; read -r _; kill -KILL \"$1\" 2>/dev/null";
+        let shell = Command::new("sh")
+            .args(["-c", script, "sh", &pid.to_string()])
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        Self(shell.unwrap())
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // The process is gone, and its number may be another's: so the shell first, its pipe after.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A `redis-server` process.
 pub(crate) struct Server {
     child: Child,
+    guard: Guard,
     pub(crate) port: u16,
     arguments: Vec<String>,
     ca: Option<Vec<u8>>,
@@ -42,6 +70,8 @@ fn spawn(arguments: &[String], dir: &Path) -> Child {
     let spawned = Command::new("redis-server")
         .args(arguments)
         .current_dir(dir)
+        // Ctrl-C in a terminal is for the program that started it.
+        .process_group(0)
         .stdin(Stdio::null())
         .stderr(log.try_clone().unwrap())
         .stdout(log)
@@ -97,7 +127,8 @@ impl Server {
             let all = conf.into_iter().chain(&own).chain(settings);
             let arguments: Vec<_> = all.map(|word| word.replace("{port}", &port.to_string())).collect();
             let child = spawn(&arguments, dir.path());
-            let mut server = Self { child, port, arguments, ca: ca.clone(), dir };
+            let guard = Guard::of(child.id());
+            let mut server = Self { child, guard, port, arguments, ca: ca.clone(), dir };
             if server.answers().await {
                 return server;
             }
@@ -200,6 +231,7 @@ impl Server {
     /// It comes back at the same port.
     pub(crate) async fn restart(&mut self) {
         self.child = spawn(&self.arguments, self.dir.path());
+        self.guard = Guard::of(self.child.id());
         assert!(self.answers().await, "redis-server doesn't come back: {}", self.log());
     }
 }
