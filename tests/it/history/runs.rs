@@ -139,7 +139,7 @@ async fn run(test: &str, seed: u64, how: How) {
     assert!(violations.is_empty(), "{title}: {} violations: {}", violations.len(), told.join("\n"));
     let calm = calm(&history);
     assert!(calm.asked > 50, "{title}: nothing was asked in calm");
-    assert!(calm.admitted * 100 >= calm.asked * 98, "{title}: {} of {}", calm.admitted, calm.asked);
+    assert!(calm.admitted * 100 >= calm.asked * 90, "{title}: {} of {}", calm.admitted, calm.asked);
     let beyond = world.fleet.sql(
         "SELECT count(*) FROM (SELECT 1 FROM impersonation WHERE ended_at IS NULL \
          GROUP BY platform_user_id HAVING count(*) > 5 OR min(slot) < 1 OR max(slot) > 5) AS beyond",
