@@ -17,6 +17,8 @@ pub struct Cancellation {
 #[derive(Debug, Default)]
 struct Inner {
     cancelled: AtomicBool,
+    /// Nobody ended it, as far as is known here.
+    unproven: AtomicBool,
     notify: Arc<Notify>,
     open: AtomicUsize,
 }
@@ -26,6 +28,18 @@ impl Cancellation {
     pub fn cancel(&self) {
         self.inner.cancelled.store(true, Ordering::SeqCst);
         self.inner.notify.notify_waiters();
+    }
+
+    /// The same where nothing is known of an end: this gateway can't tell any more whether there was one.
+    pub(super) fn cancel_unproven(&self) {
+        self.inner.unproven.store(true, Ordering::SeqCst);
+        self.cancel();
+    }
+
+    /// Whether it was cancelled because the view is stale: `503 VIEW_STALE`, and not the `401` of what is over.
+    #[must_use]
+    pub fn is_unproven(&self) -> bool {
+        self.inner.unproven.load(Ordering::SeqCst)
     }
 
     /// Whether it has been cancelled: one atomic load.

@@ -136,7 +136,7 @@ impl View {
         let keys: Vec<Subject> =
             inner.sessions.iter().filter(|(_, entry)| of(entry)).map(|(key, _)| key.clone()).collect();
         for entry in keys.iter().filter_map(|key| inner.remove(key)).collect::<Vec<_>>() {
-            entry.handle.cancel();
+            entry.handle.cancel_unproven();
         }
         keys.len()
     }

@@ -11,11 +11,13 @@ pub(super) fn stop(ctx: &mut Context, refusal: Refusal) -> Box<Error> {
     Error::explain(ErrorType::HTTPStatus(status), "stopped after its permit")
 }
 
-/// What a request gets whose session ended between its permit and its first byte.
+/// What a request gets whose session ended between its permit and its first byte, or may have ended.
 pub(super) fn over_by_now(ctx: &Context) -> Refusal {
-    ctx.known
-        .as_ref()
-        .map_or_else(Refusal::unauthenticated, |known| Refusal::over(&known.session, ctx.end_reason()))
+    match &ctx.known {
+        None => Refusal::unauthenticated(),
+        Some(known) if known.cancellation.is_unproven() => Refusal::view_stale(),
+        Some(known) => Refusal::over(&known.session, ctx.end_reason()),
+    }
 }
 
 pub(super) fn is_timeout(e: &Error) -> bool {

@@ -53,6 +53,7 @@ impl Context {
         let Some(known) = &self.known else { return "session_ended" };
         let now = self.shared.clock.now();
         match super::refusal::over(&known.session, now) {
+            None if known.cancellation.is_unproven() => "view_stale",
             Some(reason) => reason.as_str(),
             // These are the facts from before the end; what ended it is in its own entry.
             None if matches!(known.session.principal, Principal::Impersonation(_)) => "impersonation_ended",

@@ -108,8 +108,12 @@ impl Gate {
                 ctx.slot.watch(&known.cancellation);
             }
         }
+        let unproven = known.as_ref().is_some_and(|known| known.cancellation.is_unproven());
         ctx.known = known;
         ctx.stage_ends(StageName::Authenticate);
+        if unproven {
+            return Err(Refusal::view_stale());
+        }
         expired.map_or(Ok(()), Err)
     }
 

@@ -97,3 +97,17 @@ fn an_unrecorded_end_holds_until_a_record_comes() {
     view.apply(1, &record(Effect::Changed, user.subject()));
     assert_eq!(view.insert(session(&key, &user, 100), 1, 0).unwrap().session.ended, None);
 }
+
+#[test]
+fn a_stale_view_cuts_without_saying_that_anything_has_ended() {
+    let (view, key, user) = (View::starting_at(&at(0, ""), true), SessionId::random(), OrgUserId::random());
+    let open = view.insert(session(&key, &user, 100), 0, 0).unwrap();
+    assert_eq!(view.cut(Whose::Staff), 0);
+    assert_eq!(view.cut(Whose::Everybody), 1);
+    assert!(open.cancellation.is_cancelled() && open.cancellation.is_unproven());
+    // Met again with facts that may be trusted, and then ended.
+    let again = view.insert(session(&key, &user, 100), 0, 0).unwrap();
+    assert!(!again.cancellation.is_cancelled() && !again.cancellation.is_unproven());
+    view.apply(1, &record(Effect::Ended(None), key.subject()));
+    assert!(again.cancellation.is_cancelled() && !again.cancellation.is_unproven());
+}
