@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 /// How one exchange on a connection ended.
-enum Exchange {
+pub(crate) enum Exchange {
     Answered {
         close: bool,
     },
@@ -17,7 +17,7 @@ enum Exchange {
     Failed(String),
 }
 
-async fn exchange(connection: &mut BufReader<TcpStream>, request: &str) -> Exchange {
+pub(crate) async fn exchange(connection: &mut BufReader<TcpStream>, request: &str) -> Exchange {
     if connection.get_mut().write_all(request.as_bytes()).await.is_err() {
         return Exchange::Nothing;
     }

@@ -12,7 +12,9 @@
 
 mod asked_again;
 mod check_command;
+mod cluster;
 mod config_default;
+mod config_examples;
 mod crash;
 mod database;
 mod disk;
@@ -34,6 +36,7 @@ mod reading;
 mod records_restored;
 mod review;
 mod revocation;
+mod rolling;
 mod story;
 mod streams;
 mod support;

@@ -10,6 +10,7 @@ pub(crate) mod postgres;
 mod raw;
 mod recorder;
 pub(crate) mod redis;
+mod served;
 mod wire;
 
 pub(crate) use chance::{Chance, number};
@@ -20,6 +21,7 @@ pub(crate) use http::{Answer, raw_exchange};
 pub(crate) use mount::Mount;
 pub(crate) use raw::{Open, Target, websocket};
 pub(crate) use recorder::Recorder;
+pub(crate) use served::{Held, Served, is_ready};
 pub(crate) use wire::Wire;
 
 use std::time::{Duration, Instant};
