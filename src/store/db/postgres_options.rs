@@ -8,6 +8,10 @@ use std::fmt;
 use std::str::FromStr as _;
 use std::time::Duration;
 
+/// How long a transaction may wait for its gateway: one that was paused or cut off holds its locks against the
+/// others, revocations among them, for no longer.
+const LONGEST_IDLE: Duration = Duration::from_secs(2);
+
 /// A database of PostgreSQL, and how patient to be with it.
 #[derive(Clone)]
 pub struct PostgresOptions {
@@ -19,7 +23,7 @@ pub struct PostgresOptions {
     pub connections: usize,
     /// Until a connection stands, TLS and authentication included.
     pub connect_timeout: Duration,
-    /// For one statement; half of it for one lock, and as long may a transaction stand idle.
+    /// For one statement; half of it for one lock.
     pub statement_timeout: Duration,
 }
 
@@ -78,7 +82,7 @@ impl PostgresOptions {
         let limits = [
             ("statement_timeout", statement.to_string()),
             ("lock_timeout", (statement / 2).max(1).to_string()),
-            ("idle_in_transaction_session_timeout", statement.to_string()),
+            ("idle_in_transaction_session_timeout", statement.min(LONGEST_IDLE.as_millis()).to_string()),
         ];
         Ok(self
             .parsed()?
