@@ -19,7 +19,6 @@ mod value;
 #[cfg(test)]
 pub(crate) mod mount;
 #[cfg(test)]
-#[allow(dead_code, reason = "shared with tests/it")]
 #[path = "../../../tests/it/support/postgres.rs"]
 #[allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)]
 pub(crate) mod server;

@@ -6,7 +6,6 @@ mod gateway;
 mod house;
 mod http;
 mod mount;
-#[allow(dead_code, reason = "shared with the tests in `src`")]
 pub(crate) mod postgres;
 mod raw;
 mod recorder;
