@@ -75,6 +75,8 @@ pub struct Access {
     pub(super) started_at: Position,
     credentials: Credentials,
     pub(super) followed_at: AtomicI64,
+    /// How far the database's clock is ahead of this machine's, milliseconds, as seen last.
+    skew: AtomicI64,
 }
 
 impl Access {
@@ -102,6 +104,7 @@ impl Access {
             started_at,
             credentials,
             followed_at,
+            skew: AtomicI64::new(0),
         }
     }
 
@@ -294,6 +297,17 @@ impl Access {
         self.lease.now() == Freshness::Fresh
     }
 
+    /// How far the database's clock is ahead of this machine's, in milliseconds, at least; 0 on SQLite.
+    #[must_use]
+    pub fn clock_skew(&self) -> Millis {
+        self.skew.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of the database's clock, which was asked at `asked` and has just answered.
+    pub(super) fn note_skew(&self, asked: Millis, theirs: Millis) {
+        self.skew.store(skew(asked, self.clock.now(), theirs), Ordering::Relaxed);
+    }
+
     /// Every change up to this one is in force here.
     #[must_use]
     pub fn applied_change(&self) -> u64 {
@@ -307,7 +321,26 @@ impl Access {
     }
 }
 
+/// How far a clock that said `theirs` at some instant between two of ours is certainly ahead.
+fn skew(asked: Millis, answered: Millis, theirs: Millis) -> Millis {
+    if theirs > answered { theirs - answered } else { (theirs - asked).min(0) }
+}
+
 fn unavailable(error: StoreError) -> CredentialError {
     tracing::error!(error = &error as &dyn std::error::Error, "the records can't be read");
     CredentialError::Unavailable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::skew;
+
+    #[test]
+    fn only_what_an_answer_proves_is_skew() {
+        for (theirs, wanted) in
+            [(100, 0), (150, 0), (200, 0), (201, 1), (1_300, 1_100), (99, -1), (-950, -1_050)]
+        {
+            assert_eq!(skew(100, 200, theirs), wanted, "{theirs}");
+        }
+    }
 }

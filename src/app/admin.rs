@@ -2,6 +2,7 @@
 
 use crate::access::Access;
 use crate::audit::AuditWriter;
+use crate::domain::Millis;
 use crate::policy::PolicyEngine;
 use crate::store::Live;
 use crate::telemetry::Metrics;
@@ -17,6 +18,9 @@ use std::time::Duration;
 
 /// How long /readyz waits for the rows of the other gateways.
 const GATEWAYS: Duration = Duration::from_millis(500);
+
+/// How far the database's clock and this machine's may differ, milliseconds.
+const MAX_SKEW: Millis = 1_000;
 
 /// What operators ask about.
 #[derive(Clone)]
@@ -48,7 +52,9 @@ async fn ready(State(state): State<AdminState>) -> Response {
         Ok(Ok(all)) => Some(all),
         Ok(Err(_)) | Err(_) => None,
     };
-    let ready = !draining && !audit.latched && fresh;
+    // Policies judge expiry by this machine's clock, transactions by the database's.
+    let skew = state.access.clock_skew();
+    let ready = !draining && !audit.latched && fresh && skew.abs() <= MAX_SKEW;
     let body = json!({
         "ready": ready,
         "draining": draining,
@@ -59,6 +65,8 @@ async fn ready(State(state): State<AdminState>) -> Response {
         "view_age_ms": state.access.view_age(),
         // False: what needs a fresh view is refused (VIEW_STALE).
         "view_fresh": fresh,
+        // How far the database's clock is ahead of this machine's; beyond a second: not ready.
+        "clock_skew_ms": skew,
         // How far each gateway that shares the records is; empty for one alone, null when they can't be asked.
         "gateways": gateways.map(|all| all.iter().map(|g| json!({
             "boot": g.boot,

@@ -8,7 +8,7 @@ use super::super::transaction::{ActError, Done};
 use super::super::view::Whose;
 use crate::audit::entry::Stage;
 use crate::domain::ids::{PlatformUserId, Subject};
-use crate::domain::{Event, RevokeReason};
+use crate::domain::{Event, Millis, RevokeReason};
 use crate::store::change::{self, Position};
 use crate::store::{ChangeRecord, Db, Effect, StoreError, Tx};
 
@@ -18,6 +18,8 @@ use crate::store::{ChangeRecord, Db, Effect, StoreError, Tx};
 pub(in crate::access) struct Timeline {
     now: String,
     recorded: Option<String>,
+    /// What the database's clock said.
+    pub(super) time: Millis,
 }
 
 /// What the records say of the timeline.
@@ -33,10 +35,15 @@ pub(super) enum Recorded {
 
 impl Timeline {
     pub(super) async fn read(tx: &mut Tx) -> Result<Self, StoreError> {
-        let row =
-            tx.row("SELECT {timeline}, (SELECT value FROM setting WHERE key = 'timeline')", &[]).await?;
+        let row = tx
+            .row("SELECT {timeline}, (SELECT value FROM setting WHERE key = 'timeline'), {now}", &[])
+            .await?;
         let row = row.ok_or_else(|| StoreError::Corrupt("no timeline".to_owned()))?;
-        Ok(Self { now: row.text(0)?.to_owned(), recorded: row.opt_text(1)?.map(str::to_owned) })
+        Ok(Self {
+            now: row.text(0)?.to_owned(),
+            recorded: row.opt_text(1)?.map(str::to_owned),
+            time: row.int(2)?,
+        })
     }
 
     pub(super) fn state(&self) -> Recorded {

@@ -200,7 +200,9 @@ impl Rounds<'_> {
         tx.commit().await?;
         // In a transaction that begins after that commit, and never before it.
         let mut reading = self.follower.read(&self.access.view, &db).await?;
+        let asked = self.access.clock.now();
         let timeline = Timeline::read(&mut reading.tx).await?;
+        self.access.note_skew(asked, timeline.time);
         let followed = reading.follow().await?;
         let rows = gateways::all(&mut reading.tx).await?;
         drop(reading);
