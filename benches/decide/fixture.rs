@@ -4,7 +4,7 @@ use drawbridge::access::{NewOrg, NewPerson};
 use drawbridge::app::{Composition, compose};
 use drawbridge::config::{AccessLogTo, Config};
 use drawbridge::domain::OrgRole;
-use drawbridge::domain::ids::{BotId, OrgId};
+use drawbridge::domain::ids::OrgId;
 use drawbridge::policy::{PolicyEngine, PolicyFolders};
 use std::path::{Path, PathBuf};
 
@@ -23,8 +23,6 @@ pub(crate) struct Fixture {
     pub(crate) org: OrgId,
     /// A token of an owner of it.
     pub(crate) owner: String,
-    /// A bot of it.
-    pub(crate) bot: BotId,
     _data: tempfile::TempDir,
 }
 
@@ -53,12 +51,11 @@ impl Fixture {
         let person = NewPerson { email: "owner@acme.example".into(), display_name: "Acme Owner".into() };
         access.provision_org_user(person, org.clone(), OrgRole::Owner).await.unwrap();
         let owner = access.issue_org_token("owner@acme.example", TTL).await.unwrap().token;
-        let bot = access.provision_bot("recorder", org.clone(), OrgRole::Operator).await.unwrap();
 
         let many = with_extra(root, data.path(), &org);
         let counts = (parts.policy.snapshot().policy_count(), many.snapshot().policy_count());
         let owner = owner.expose().to_owned();
-        Self { parts, many, counts, org, owner, bot, _data: data }
+        Self { parts, many, counts, org, owner, _data: data }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `make bench`, second half: what a decision costs inside the process, without sockets (see benches/README.md).
 //!
 //! [`fixture`] a gateway's parts without its listener, [`extra`] ten thousand policies more, [`steps`] the
-//! timed steps, [`memory`] bytes for each session.
+//! timed steps, [`memory`] a hundred thousand sessions, of [`people`].
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,6 +14,7 @@
 mod extra;
 mod fixture;
 mod memory;
+mod people;
 mod steps;
 
 /// As in the program.
@@ -30,6 +31,6 @@ fn main() {
     runtime.block_on(async {
         let fixture = fixture::Fixture::start().await;
         println!("{}", steps::table(&fixture).await);
-        println!("{}", memory::per_session(&fixture).await);
+        println!("{}", memory::many(&fixture).await);
     });
 }

@@ -40,7 +40,7 @@ pub(crate) async fn table(fixture: &Fixture) -> String {
         session: known.session.clone(),
         as_of: known.as_of,
         cancellation: known.cancellation.clone(),
-        prepared: PreparedSlot::default(),
+        prepared: PreparedSlot::about(known.session.clone()),
         assertion: AssertionSlot::default(),
     };
     let tokens = Tokens::new(parts.keys.clone(), parts.access.issuer());
@@ -136,7 +136,8 @@ fn told(steps: &[Step<'_>], took: &[Vec<f64>]) -> String {
     text
 }
 
-fn present(value: &HeaderValue) -> Presented {
+/// A request with this `Authorization`.
+pub(crate) fn present(value: &HeaderValue) -> Presented {
     let authorization = Once { value: Some(value), repeated: false, differs: false };
     Presented::from_headers(authorization, Once::default()).unwrap_or_else(|_| panic!("one credential"))
 }
@@ -150,7 +151,7 @@ fn first(fixture: &Fixture, snapshot: &Snapshot, known: &Known, now: i64) {
         session: known.session.clone(),
         as_of: known.as_of,
         cancellation: known.cancellation.clone(),
-        prepared: PreparedSlot::default(),
+        prepared: PreparedSlot::about(known.session.clone()),
         assertion: AssertionSlot::default(),
     };
     black_box(ask(fixture, snapshot, &fresh, now));

@@ -16,6 +16,8 @@
 
 mod gateway;
 mod load;
+#[path = "../machine.rs"]
+mod machine;
 mod measure;
 mod open_loop;
 mod options;

@@ -1,9 +1,8 @@
-//! What it cost: CPU of a process, latencies, and the disk's own time.
+//! What it cost: CPU of a process, and latencies.
 
-use std::io::Write as _;
-use std::path::Path;
+use super::machine::quantile;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Where proxies run, alone.
 pub(crate) const PROXY_CORE: usize = 0;
@@ -62,12 +61,6 @@ impl Cost {
     }
 }
 
-/// Of a sorted list.
-pub(crate) fn quantile(sorted: &[u32], q: f64) -> f64 {
-    let at = (sorted.len() as f64 * q) as usize;
-    sorted.get(at.min(sorted.len().saturating_sub(1))).map_or(f64::NAN, |v| f64::from(*v))
-}
-
 /// The middle one of some figures.
 pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     let mut sorted: Vec<f64> = figures.into_iter().collect();
@@ -82,19 +75,4 @@ pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
 /// Smallest and largest.
 pub(crate) fn spread(figures: impl IntoIterator<Item = f64>) -> (f64, f64) {
     figures.into_iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), f| (a.min(f), b.max(f)))
-}
-
-/// Median and 99th percentile, in µs, of appending 4 KiB to a file there and `fdatasync`.
-pub(crate) fn fsync(folder: &Path) -> (f64, f64) {
-    let mut file = std::fs::File::create(folder.join("fsync.probe")).unwrap();
-    let mut took: Vec<u32> = (0..200)
-        .map(|_| {
-            file.write_all(&[7; 4096]).unwrap();
-            let begun = Instant::now();
-            file.sync_data().unwrap();
-            super::load::micros(begun.elapsed())
-        })
-        .collect();
-    took.sort_unstable();
-    (quantile(&took, 0.50), quantile(&took, 0.99))
 }

@@ -2,7 +2,8 @@
 //! from when its request came, so that waiting for a free connection is part of it.
 
 use super::load::{Connection, Target, micros};
-use super::measure::{fsync, median, quantile};
+use super::machine::{fsync, quantile};
+use super::measure::median;
 use super::options::Options;
 use super::processes::Proxies;
 use std::cell::RefCell;

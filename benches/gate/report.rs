@@ -7,18 +7,9 @@ use std::fmt::Write as _;
 
 /// Where and how it was measured.
 pub(crate) fn machine(pinned: bool, options: &Options) -> String {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let info = read("/proc/cpuinfo");
-    let model = info
-        .lines()
-        .find_map(|l| l.strip_prefix("model name")?.split_once(": ").map(|(_, m)| m))
-        .unwrap_or("unknown processor");
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     format!(
-        "{model}, {} processors, Linux {}, load {}; proxies {}; {} connections, {} rounds of {:?}",
-        info.lines().filter(|l| l.starts_with("processor")).count().max(cores),
-        read("/proc/sys/kernel/osrelease").trim(),
-        read("/proc/loadavg").split(' ').next().unwrap_or("?"),
+        "{}; proxies {}; {} connections, {} rounds of {:?}",
+        super::machine::name(),
         if pinned { "pinned to one core" } else { "NOT pinned: only one core, or no taskset" },
         options.connections,
         options.rounds,

@@ -2,7 +2,8 @@
 
 use super::gateway::Gateway;
 use super::load::{Target, closed_loop};
-use super::measure::{Cost, fsync, median};
+use super::machine::fsync;
+use super::measure::{Cost, median};
 use super::options::{MOST_AUDITED, MOST_REQUESTS, Options};
 use super::processes::Proxies;
 use std::time::Duration;

@@ -9,14 +9,16 @@ use super::entries;
 use super::freshness::{Followed, Follower};
 use super::transaction::{ActError, Done};
 use crate::audit::entry::Stage;
-use crate::domain::ids::ImpersonationId;
-use crate::domain::{Event, RevokeReason};
+use crate::domain::ids::{ImpersonationId, Subject};
+use crate::domain::{Event, Millis, RevokeReason};
 use crate::store::StoreError;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How late an expiry may be noticed.
 const TICK: Duration = Duration::from_millis(250);
+/// How long a session may be idle before what was made ready for it is let go; twice that at most.
+const IDLE: Duration = Duration::from_secs(60);
 /// Grants ended in one transaction.
 const BATCH: i64 = 100;
 
@@ -25,11 +27,16 @@ impl Access {
     pub async fn watch(self: Arc<Self>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut cooled = tokio::time::Instant::now();
         let mut told = false;
         let mut follower = Follower::starting_at(self.started_at.clone());
         loop {
             tick.tick().await;
             self.view.expire(self.clock.now());
+            if cooled.elapsed() >= IDLE {
+                self.let_idle_cool().await;
+                cooled = tokio::time::Instant::now();
+            }
             // Among several gateways the renewal of the lease does it.
             if self.cluster.is_none()
                 && let Err(error) = self.follow_alone(&mut follower).await
@@ -45,6 +52,15 @@ impl Access {
                 ),
                 Err(_) => {}
             }
+        }
+    }
+
+    /// Lets go of what was made ready for sessions that don't ask.
+    async fn let_idle_cool(&self) {
+        let mut next = Some((Millis::MIN, Subject::from_stored("")));
+        while let Some(place) = next {
+            next = self.view.let_idle_cool(&place);
+            tokio::task::yield_now().await;
         }
     }
 

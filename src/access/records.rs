@@ -104,7 +104,7 @@ async fn impersonation(tx: &mut Tx, id: &ImpersonationId) -> Result<Option<Sessi
         .ok_or_else(|| corrupt(format!("impersonation `{id}` of nobody")))?;
     Ok(Some(Session {
         key: id.subject(),
-        principal: Principal::Impersonation(Impersonation {
+        principal: Principal::Impersonation(Box::new(Impersonation {
             id: id.clone(),
             operator,
             org: OrgId::parse(row.text(1)?).map_err(corrupt)?,
@@ -112,7 +112,7 @@ async fn impersonation(tx: &mut Tx, id: &ImpersonationId) -> Result<Option<Sessi
             slot: row.int(3)?,
             reason: row.text(4)?.to_owned(),
             ticket_ref: row.opt_text(5)?.map(str::to_owned),
-        }),
+        })),
         started_at: row.int(6)?,
         expires_at: row.int(7)?,
         ended: ended(row.opt_int(8)?, row.opt_text(9)?)?,

@@ -134,7 +134,9 @@ impl Access {
         };
         let known = self.fresh(&proof.session).await?;
         let token_expires_at = proof.token_expires_at;
-        self.credentials.keep(hash, proof);
+        // One text of the identifier, shared with the facts.
+        let session = known.session.key.clone();
+        self.credentials.keep(hash, Proof { session, token_expires_at });
         Ok(Authenticated { known, token_expires_at })
     }
 
@@ -187,7 +189,8 @@ impl Access {
             return Ok(Some(known));
         }
         let now = self.clock.now();
-        if let Ok(Some(stamped)) = self.live.get(key, now).await
+        if self.live.is_shared()
+            && let Ok(Some(stamped)) = self.live.get(key, now).await
             && (self.view.vouches(stamped.as_of, stamped.log) || self.is_without(Rule::Stamp))
         {
             let session = Arc::unwrap_or_clone(stamped.session);
@@ -203,10 +206,12 @@ impl Access {
             drop(tx);
             let Some(session) = session else { return Ok(None) };
             if let Ok(known) = self.view.insert(session, head.n, now) {
-                let log = head.fingerprint();
-                let stamped = Stamped { session: known.session.clone(), as_of: head.n, log };
-                if known.session.ended.is_none() && self.live.put(stamped).await.is_err() {
-                    tracing::debug!("the live store didn't take a session");
+                if self.live.is_shared() && known.session.ended.is_none() {
+                    let log = head.fingerprint();
+                    let stamped = Stamped { session: known.session.clone(), as_of: head.n, log };
+                    if self.live.put(stamped).await.is_err() {
+                        tracing::debug!("the live store didn't take a session");
+                    }
                 }
                 return Ok(Some(known));
             }
@@ -250,8 +255,9 @@ impl Access {
         let Some((newest, _)) = changes.last() else { return };
         self.view.committed(newest);
         let (live, newest) = (self.live.clone(), newest.n);
+        let forgotten = if live.is_shared() { changes } else { &[] };
         let gone: Vec<(Subject, u64)> =
-            changes.iter().flat_map(|(at, r)| r.subjects.iter().map(|s| (s.clone(), at.n))).collect();
+            forgotten.iter().flat_map(|(at, r)| r.subjects.iter().map(|s| (s.clone(), at.n))).collect();
         drop(tokio::spawn(async move {
             // The hint first: a revoking call waits for those who hear it.
             if live.hint(newest).await.is_err() {

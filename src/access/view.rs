@@ -17,13 +17,20 @@ use crate::store::change::Position;
 use crate::store::{ChangeRecord, Effect};
 use log::Log;
 use parking_lot::RwLock;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// Above this many sessions, those that nothing is open under make room.
 const MAX_SESSIONS: usize = 200_000;
 /// After this many remembered changes, older facts are read again instead.
 const MAX_CHANGES: usize = 100_000;
+
+/// Sessions that are looked at under one lock.
+const AT_ONCE: usize = 1_000;
+
+/// When a session is over, and which.
+pub(super) type Expiry = (Millis, Subject);
 
 /// A read-write lock, because the hot path only reads; never held over an `.await`.
 #[derive(Default)]
@@ -34,10 +41,10 @@ pub(super) struct View {
 #[derive(Default)]
 struct Inner {
     sessions: HashMap<Subject, Entry>,
-    /// Which sessions go stale when a subject changes.
-    by_subject: HashMap<Subject, HashSet<Subject>>,
+    /// Who or what each session is under, first, and the session: those of a subject lie together.
+    under: BTreeSet<(Subject, Subject)>,
     /// When to cut what is open under a session that nobody ended.
-    expiries: BTreeSet<(Millis, Subject)>,
+    expiries: BTreeSet<Expiry>,
     orgs: HashMap<OrgId, Arc<Org>>,
     /// Number of the newest change of a subject, above `floor`.
     changed: HashMap<Subject, u64>,
@@ -62,7 +69,8 @@ struct Entry {
     known: Option<Arc<Known>>,
     handle: Cancellation,
     expires_at: Millis,
-    subjects: Vec<Subject>,
+    /// The other subjects whose change makes its facts stale: the person behind it, the org that it is in.
+    above: Box<[Subject]>,
 }
 
 /// Whose sessions.
@@ -127,7 +135,7 @@ impl View {
 
     /// Cuts what is open under sessions, which are read again when they are met next; how many they were.
     pub(super) fn cut(&self, whose: Whose) -> usize {
-        let of = |entry: &Entry| whose == Whose::Everybody || entry.subjects.iter().any(is_staff);
+        let of = |entry: &Entry| whose == Whose::Everybody || entry.above.iter().any(is_staff);
         let none = self.inner.read().sessions.values().all(|entry| !of(entry));
         if none {
             return 0;
@@ -190,14 +198,17 @@ impl View {
             }
             None => Cancellation::default(),
         };
+        inner.share_orgs(&mut session);
+        let session = session.shared();
         let known = Arc::new(Known {
-            session: session.shared(),
+            session: session.clone(),
             as_of,
             cancellation: handle.clone(),
-            prepared: PreparedSlot::default(),
+            prepared: PreparedSlot::about(session),
             assertion: AssertionSlot::default(),
         });
-        inner.put(key, Entry { known: Some(known.clone()), handle, expires_at, subjects });
+        let above = subjects.into_iter().filter(|subject| *subject != key).collect();
+        inner.put(key, Entry { known: Some(known.clone()), handle, expires_at, above });
         Ok(known)
     }
 
@@ -251,6 +262,20 @@ impl View {
     /// Whether a revocation of `subject` is in force here without a record.
     pub(super) fn is_unrecorded(&self, subject: &Subject) -> bool {
         self.inner.read().unrecorded.contains_key(subject)
+    }
+
+    /// Lets go of what was made ready for sessions that haven't asked since it was looked at last; it is made
+    /// anew when they ask again. Goes through the next thousand after `place` only, so that nobody waits for
+    /// the lock; where to go on, if there is more.
+    pub(super) fn let_idle_cool(&self, place: &Expiry) -> Option<Expiry> {
+        let after = (Bound::Excluded(place), Bound::Unbounded);
+        let next: Vec<Expiry> = self.inner.read().expiries.range(after).take(AT_ONCE).cloned().collect();
+        for known in next.iter().filter_map(|(_, key)| self.session(key)) {
+            if known.prepared.let_cool() {
+                known.assertion.clear();
+            }
+        }
+        next.last().cloned()
     }
 
     /// Cuts the sessions whose time is over.
@@ -311,13 +336,31 @@ impl Inner {
             .find_map(|s| self.unrecorded.get(s).copied())
     }
 
+    /// The sessions whose facts go stale when `subject` changes: itself, if it is one, and those under it.
+    fn sessions_of(&self, subject: &Subject) -> Vec<Subject> {
+        // No text comes before the empty one.
+        let first = (subject.clone(), Subject::from_stored(""));
+        let under = self.under.range(first..).take_while(|(above, _)| above == subject).map(|(_, key)| key);
+        let own = self.sessions.get_key_value(subject).map(|(key, _)| key);
+        own.into_iter().chain(under).cloned().collect()
+    }
+
+    /// Names orgs that are known by the text that is here already, not by one for each session.
+    fn share_orgs(&self, session: &mut Session) {
+        for membership in session.principal.memberships_mut() {
+            if let Some((known, _)) = self.orgs.get_key_value(&membership.org) {
+                membership.org = known.clone();
+            }
+        }
+    }
+
     /// Facts of everything under `subject` are to be read again.
     fn forget(&mut self, subject: &Subject) {
         if let Ok(org) = OrgId::parse(subject.as_str()) {
             self.orgs.remove(&org);
         }
-        for key in self.by_subject.get(subject).into_iter().flatten() {
-            if let Some(entry) = self.sessions.get_mut(key) {
+        for key in self.sessions_of(subject) {
+            if let Some(entry) = self.sessions.get_mut(&key) {
                 entry.known = None;
             }
         }
@@ -326,8 +369,7 @@ impl Inner {
     /// Cuts and forgets the sessions under `subject` that `which` names.
     fn end(&mut self, subject: &Subject, which: impl Fn(&Subject) -> bool) {
         self.forget(subject);
-        let keys = self.by_subject.get(subject).cloned().unwrap_or_default();
-        for key in keys.iter().filter(|key| which(key)) {
+        for key in self.sessions_of(subject).iter().filter(|key| which(key)) {
             if let Some(entry) = self.remove(key) {
                 entry.handle.cancel();
             }
@@ -335,8 +377,8 @@ impl Inner {
     }
 
     fn put(&mut self, key: Subject, entry: Entry) {
-        for subject in &entry.subjects {
-            self.by_subject.entry(subject.clone()).or_default().insert(key.clone());
+        for subject in &entry.above {
+            self.under.insert((subject.clone(), key.clone()));
         }
         self.expiries.insert((entry.expires_at, key.clone()));
         self.sessions.insert(key, entry);
@@ -345,13 +387,8 @@ impl Inner {
     fn remove(&mut self, key: &Subject) -> Option<Entry> {
         let entry = self.sessions.remove(key)?;
         self.expiries.remove(&(entry.expires_at, key.clone()));
-        for subject in &entry.subjects {
-            if let Some(keys) = self.by_subject.get_mut(subject) {
-                keys.remove(key);
-                if keys.is_empty() {
-                    self.by_subject.remove(subject);
-                }
-            }
+        for subject in &entry.above {
+            self.under.remove(&(subject.clone(), key.clone()));
         }
         Some(entry)
     }

@@ -28,8 +28,8 @@ pub struct Session {
 pub enum Principal {
     /// Vendor staff, of no org.
     PlatformUser(PlatformUser),
-    /// Vendor staff inside one org, by a grant.
-    Impersonation(Impersonation),
+    /// Vendor staff inside one org, by a grant. Boxed: few sessions are one, and it is twice as large as the others.
+    Impersonation(Box<Impersonation>),
     /// A person of the customer.
     OrgUser(OrgUser),
     /// A service identity of the customer.
@@ -243,6 +243,15 @@ impl Principal {
             Self::OrgUser(u) => &u.memberships,
             Self::Bot(b) => &b.memberships,
             Self::PlatformUser(_) | Self::Impersonation(_) => &[],
+        }
+    }
+
+    /// The same, to be changed in place.
+    pub(crate) fn memberships_mut(&mut self) -> &mut [Membership] {
+        match self {
+            Self::OrgUser(u) => &mut u.memberships,
+            Self::Bot(b) => &mut b.memberships,
+            Self::PlatformUser(_) | Self::Impersonation(_) => &mut [],
         }
     }
 }

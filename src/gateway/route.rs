@@ -124,7 +124,7 @@ mod tests {
         }
     }
     fn grant(to: &str) -> Session {
-        session(Principal::Impersonation(Impersonation {
+        session(Principal::Impersonation(Box::new(Impersonation {
             id: ImpersonationId::parse("imp_1").unwrap(),
             operator: staff(),
             org: org(to),
@@ -132,7 +132,7 @@ mod tests {
             slot: 1,
             reason: "because it is needed".into(),
             ticket_ref: None,
-        }))
+        })))
     }
     fn choose(
         s: Option<&Session>,

@@ -74,6 +74,13 @@ struct Kept {
     value: HeaderValue,
 }
 
+impl AssertionSlot {
+    /// Keeps nothing.
+    pub fn clear(&self) {
+        self.kept.store(None);
+    }
+}
+
 #[derive(Serialize)]
 struct Claims<'a> {
     iss: &'a str,

@@ -10,23 +10,26 @@ use crate::domain::{Org, Session};
 use arc_swap::ArcSwapOption;
 use cedar_policy::{Authorizer, Context, Entities, EntityUid, PolicySet, Request};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Orgs that a session keeps entities for; one more pushes out the oldest.
 const MAX_PLACES: usize = 4;
 
 /// Entities prebuilt for one session, refreshed by the policy module when the snapshot, the facts or the
-/// org change. About 1 KiB for each kind of question (a dozen at most with the policies as delivered).
-#[derive(Default)]
+/// org change. About 7 KiB for the first kind of question, nearly all of it Cedar's entities; kinds that need the same
+/// share it.
 pub struct PreparedSlot {
+    /// Whose. Compared with the facts of each request: whoever passes a slot with other facts loses time only.
+    about: Arc<Session>,
     /// Read on every request without a lock; replaced whole. A lost race costs one rebuild.
     kept: ArcSwapOption<Kept>,
+    /// Whether it was asked since somebody looked ([`PreparedSlot::let_cool`]).
+    used: AtomicBool,
 }
 
-/// Everything kept, valid for exactly this snapshot and these facts.
+/// Everything kept, valid for exactly this snapshot and the slot's facts.
 struct Kept {
     generation: u64,
-    /// Compared with the facts of each request: whoever passes a slot with other facts loses time only.
-    session: Session,
     places: Vec<Place>,
 }
 
@@ -77,27 +80,52 @@ pub(super) struct Asked<'a> {
 }
 
 impl PreparedSlot {
+    /// For these facts, with nothing kept yet.
+    #[must_use]
+    pub fn about(session: Arc<Session>) -> Self {
+        Self { about: session, kept: ArcSwapOption::empty(), used: AtomicBool::new(false) }
+    }
+
+    /// Forgets what is kept if it wasn't used since the last call; whether it did. A session that asks again has
+    /// it built again.
+    pub fn let_cool(&self) -> bool {
+        let idle = !self.used.swap(false, Ordering::Relaxed);
+        if idle {
+            self.kept.store(None);
+        }
+        idle
+    }
+
+    fn is_about(&self, session: &Session) -> bool {
+        std::ptr::eq(Arc::as_ptr(&self.about), session) || *self.about == *session
+    }
+
     /// Runs `ask` on what is kept for this question, building it first if need be. `None` if it can't be built.
     pub(super) fn with<T>(&self, asked: Asked<'_>, ask: impl FnOnce(&Ready) -> T) -> Option<T> {
+        let session = asked.session.filter(|session| self.is_about(session));
         let kept = self.kept.load();
-        let found = kept.as_ref().and_then(|kept| kept.find(asked));
+        let found = session.and(kept.as_ref()).and_then(|kept| kept.find(asked));
+        // Read before it is written: most often it is set, and its line in many caches.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
         match found {
             Some(ready) if !ready.by_id => Some(ask(ready)),
             Some(_) => Some(ask(&Ready::build(asked)?)),
             None => {
                 let ready = Arc::new(Ready::build(asked)?);
-                if let Some(session) = asked.session {
-                    self.keep(asked, session, ready.clone());
+                if session.is_some() {
+                    self.keep(asked, ready.clone());
                 }
                 Some(ask(&ready))
             }
         }
     }
 
-    fn keep(&self, asked: Asked<'_>, session: &Session, ready: Arc<Ready>) {
+    fn keep(&self, asked: Asked<'_>, ready: Arc<Ready>) {
         let kept = self.kept.load();
         let mut places = match kept.as_ref() {
-            Some(kept) if kept.is_for(asked.generation, session) => kept.places.clone(),
+            Some(kept) if kept.generation == asked.generation => kept.places.clone(),
             _ => Vec::new(),
         };
         let same_org = |p: &Place| p.org.as_ref().map(|o| &o.id) == asked.org.map(|o| &o.id);
@@ -116,21 +144,13 @@ impl PreparedSlot {
         let alike = place.questions.iter().map(|(_, other)| other).find(|other| other.serves_as(&ready));
         let shared = alike.cloned().unwrap_or(ready);
         place.questions.push((asked.position, shared));
-        self.kept.store(Some(Arc::new(Kept {
-            generation: asked.generation,
-            session: session.clone(),
-            places,
-        })));
+        self.kept.store(Some(Arc::new(Kept { generation: asked.generation, places })));
     }
 }
 
 impl Kept {
-    fn is_for(&self, generation: u64, session: &Session) -> bool {
-        self.generation == generation && self.session == *session
-    }
-
     fn find(&self, asked: Asked<'_>) -> Option<&Ready> {
-        if !self.is_for(asked.generation, asked.session?) {
+        if self.generation != asked.generation {
             return None;
         }
         let place = self.places.iter().find(|p| p.is_for(asked.org))?;

@@ -166,7 +166,7 @@ fn session(random: &mut Random) -> Session {
     };
     let principal = match random.below(4) {
         0 => Principal::PlatformUser(staff(random)),
-        1 => Principal::Impersonation(Impersonation {
+        1 => Principal::Impersonation(Box::new(Impersonation {
             id: ImpersonationId::parse(&format!("imp_{}", random.below(9))).unwrap(),
             operator: staff(random),
             org: org(random),
@@ -174,7 +174,7 @@ fn session(random: &mut Random) -> Session {
             slot: i64::try_from(random.below(7)).unwrap(),
             reason: "x".repeat(random.below(20)),
             ticket_ref: None,
-        }),
+        })),
         2 => Principal::OrgUser(OrgUser {
             id: OrgUserId::parse(&format!("usr_{}", random.below(4))).unwrap(),
             email: String::new(),
@@ -249,8 +249,12 @@ fn ask(
     let fresh = random.one_in(60).then(|| session(random));
     let which = random.below(known.len());
     let (session, slot) = &mut known[which];
-    if fresh.is_some() {
-        *session = fresh; // the slot stays: it must notice by itself
+    if let Some(fresh) = fresh {
+        // Now and then the slot stays: it must notice by itself.
+        if !random.one_in(4) {
+            *slot = PreparedSlot::about(fresh.clone().shared());
+        }
+        *session = Some(fresh);
     }
     let question = Question {
         session: session.as_ref(),
@@ -296,9 +300,11 @@ fn slices_and_the_full_set_agree() {
                     let mut random = Random(seed.wrapping_add(set));
                     let engine = engine(&random_policies(&mut random, 40, set % 2 == 0));
                     let snapshot = engine.snapshot();
-                    let mut known: Vec<_> =
-                        (0..30).map(|_| (Some(session(&mut random)), PreparedSlot::default())).collect();
-                    known.push((None, PreparedSlot::default()));
+                    let mut known: Vec<_> = (0..30)
+                        .map(|_| session(&mut random))
+                        .map(|facts| (Some(facts.clone()), PreparedSlot::about(facts.shared())))
+                        .collect();
+                    known.push((None, PreparedSlot::about(session(&mut random).shared())));
                     let mut orgs = self::orgs(&mut random);
                     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
                     for n in 0..count / SETS {

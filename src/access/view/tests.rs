@@ -99,6 +99,21 @@ fn an_unrecorded_end_holds_until_a_record_comes() {
 }
 
 #[test]
+fn a_change_of_a_person_concerns_all_their_sessions_and_nobody_elses() {
+    let view = View::starting_at(&at(0, ""), true);
+    let (one, other) = (OrgUserId::random(), OrgUserId::random());
+    let keys: Vec<_> = (0..3).map(|_| SessionId::random()).collect();
+    let open = |key, user| view.insert(session(key, user, 100), 0, 0).unwrap();
+    let (mine, also, theirs) = (open(&keys[0], &one), open(&keys[1], &one), open(&keys[2], &other));
+    view.apply(1, &record(Effect::Ended(None), one.subject()));
+    let cut = [mine, also, theirs].map(|known| known.cancellation.is_cancelled());
+    assert_eq!(cut, [true, true, false]);
+    view.expire(100);
+    let inner = view.inner.read();
+    assert!(inner.sessions.is_empty() && inner.under.is_empty() && inner.expiries.is_empty());
+}
+
+#[test]
 fn a_stale_view_cuts_without_saying_that_anything_has_ended() {
     let (view, key, user) = (View::starting_at(&at(0, ""), true), SessionId::random(), OrgUserId::random());
     let open = view.insert(session(&key, &user, 100), 0, 0).unwrap();

@@ -110,7 +110,7 @@ fn session(who: &str, with: &With) -> Result<Option<Session>, String> {
         "stranger" => return Ok(None),
         "staff" => Principal::PlatformUser(staff("support", with)?),
         "platform-admin" => Principal::PlatformUser(staff("platform-admin", with)?),
-        "impersonation" => Principal::Impersonation(Impersonation {
+        "impersonation" => Principal::Impersonation(Box::new(Impersonation {
             id: ImpersonationId::parse("imp_case").map_err(said)?,
             operator: staff("support", with)?,
             org: org_id("acme")?,
@@ -118,7 +118,7 @@ fn session(who: &str, with: &With) -> Result<Option<Session>, String> {
             slot: with.slot.unwrap_or(1),
             reason: "camera 4 shows no picture".to_owned(),
             ticket_ref: None,
-        }),
+        })),
         other => member(other, with)?,
     };
     let key = match (&principal, with.api_token) {

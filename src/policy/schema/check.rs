@@ -88,7 +88,7 @@ fn samples() -> Option<Vec<Entity>> {
     };
     let principals = [
         Principal::PlatformUser(user()?),
-        Principal::Impersonation(Impersonation {
+        Principal::Impersonation(Box::new(Impersonation {
             id: ImpersonationId::parse("imp_sample").ok()?,
             operator: user()?,
             org: org.clone(),
@@ -96,7 +96,7 @@ fn samples() -> Option<Vec<Entity>> {
             slot: 1,
             reason: String::new(),
             ticket_ref: None,
-        }),
+        })),
         Principal::OrgUser(OrgUser {
             id: OrgUserId::parse("usr_sample").ok()?,
             email: String::new(),

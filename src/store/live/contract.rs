@@ -36,7 +36,7 @@ pub(crate) fn session(id: &str, owner: &str, expires_at: Millis, as_of: u64) -> 
 /// An impersonation by platform user `owner`.
 pub(crate) fn impersonation(id: &str, owner: &str, expires_at: Millis, as_of: u64) -> Stamped {
     let id = ImpersonationId::parse(id).unwrap();
-    let principal = Principal::Impersonation(Impersonation {
+    let principal = Principal::Impersonation(Box::new(Impersonation {
         id: id.clone(),
         operator: user(owner),
         org: OrgId::parse("org_acme").unwrap(),
@@ -44,7 +44,7 @@ pub(crate) fn impersonation(id: &str, owner: &str, expires_at: Millis, as_of: u6
         slot: 1,
         reason: "looking into incident 7".to_owned(),
         ticket_ref: None,
-    });
+    }));
     stamped(id.subject(), principal, expires_at, as_of)
 }
 

@@ -131,6 +131,10 @@ impl Embedded {
 
 #[async_trait::async_trait]
 impl Live for Embedded {
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn get(&self, key: &Subject, now: Millis) -> Result<Option<Stamped>, LiveError> {
         self.latest.fetch_max(now, Ordering::Relaxed);
         let shard = self.shard(key)?.lock();

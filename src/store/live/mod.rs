@@ -53,6 +53,9 @@ pub struct LiveHealth {
 /// May lose, resurrect or delay anything: a miss or a stale stamp costs a look-up in SQL, never safety.
 #[async_trait::async_trait]
 pub trait Live: Send + Sync {
+    /// Whether other gateways read what is kept here. If not, it is of no use to put sessions in that the asking
+    /// process holds itself.
+    fn is_shared(&self) -> bool;
     /// The facts of a session, if they are here and not expired at `now`.
     async fn get(&self, key: &Subject, now: Millis) -> Result<Option<Stamped>, LiveError>;
     /// Keeps facts until the session expires. Facts with an older stamp never replace newer ones.

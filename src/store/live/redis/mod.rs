@@ -173,6 +173,10 @@ enum Failure {
 
 #[async_trait::async_trait]
 impl Live for Redis {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     async fn get(&self, key: &Subject, now: Millis) -> Result<Option<Stamped>, LiveError> {
         self.latest.fetch_max(now, Ordering::Relaxed);
         let found = self.facts(key, now).await;
