@@ -9,8 +9,8 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 /// How long a transaction may wait for its gateway: one that was paused or cut off holds its locks against the
-/// others, revocations among them, for no longer.
-const LONGEST_IDLE: Duration = Duration::from_secs(2);
+/// others, revocations among them, for no longer than its lease.
+const LONGEST_IDLE: Duration = Duration::from_secs(1);
 
 /// A database of PostgreSQL, and how patient to be with it.
 #[derive(Clone)]
