@@ -62,7 +62,7 @@ deny: rust
 ## bench: CPU per request side by side, memory, revocations (one alone: make bench ARGS="--bench gate -- --rounds 9 --only stock,gate")
 # Load generator and upstream are ours. taskset is part of util-linux; without it nothing is pinned, and the
 # report says so. Revocations need PostgreSQL and Redis.
-bench: tools
+bench: tools servers
 	$(CARGO) bench --locked $(ARGS)
 
 ## clean: forget what was built and the data of `make dev`

@@ -1,6 +1,9 @@
 //! PostgreSQL as an operator meets it: `migrate`, `doctor`, and what a gateway says when it can't start.
 
-use crate::support::postgres::{PASSWORD, shared};
+use crate::support::Door;
+use crate::support::postgres::{PASSWORD, Server, shared};
+use drawbridge::store::PostgresOptions;
+use drawbridge::store::db::migrate;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -83,4 +86,31 @@ fn a_folder_is_examined_too() {
     std::fs::write(site.path().join("data/drawbridge.db"), "").unwrap();
     let (code, out, _) = run(site.path(), "doctor --format json");
     assert_eq!((code, wrong(&out)), (1, vec!["reserve".to_owned()]), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_with_a_certificate_that_is_checked() {
+    let server = Server::start(&[]);
+    let authority = server.serve_tls();
+    let database = server.database();
+    let tls = |url: String, file: &Path| {
+        url.replace("sslmode=disable", &format!("sslmode=verify-full&sslrootcert={}", file.display()))
+    };
+    let (url, owner) = (tls(database.url(), &authority), tls(database.owner_url(), &authority));
+    migrate(&PostgresOptions::new(owner), &PostgresOptions::new(url.as_str())).await.unwrap();
+    let door = Door::open(|config| {
+        std::fs::create_dir_all(&config.data.dir).unwrap();
+        config.database.url = Some(url.parse().unwrap());
+    })
+    .await;
+    door.get("/api/v1/cameras", &door.owner).await.expect(200);
+    let used = "SELECT count(*), bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                WHERE usename = 'drawbridge'";
+    let used = database.sql(used);
+    assert!(used.ends_with("|t") && !used.starts_with("0|"), "every connection is encrypted: {used}");
+    // Another authority's word isn't taken.
+    let other = Server::start(&[]);
+    let site = site(&format!("url = \"{}\"", tls(database.url(), &other.serve_tls())));
+    let (code, out, _) = run(site.path(), "doctor --format json");
+    assert_eq!((code, wrong(&out)), (1, vec!["connection".to_owned()]), "{out}");
 }

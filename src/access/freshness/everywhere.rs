@@ -8,7 +8,7 @@ use crate::store::StoreError;
 use std::time::Duration;
 
 /// Between two looks at the others' rows, at first and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(20));
+const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(8));
 
 impl Access {
     /// Waits until change `n`, which is committed, is in force on every gateway that may be serving: it says so

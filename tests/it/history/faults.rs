@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     Killed(usize),
     /// Redis is killed and comes back empty.
     RedisRestart,
+    /// The primary behind the Sentinels is killed: they make the replica the primary.
+    RedisFailover,
     /// `FLUSHALL`.
     RedisFlushed,
     /// PostgreSQL crashes and comes back.
@@ -114,6 +116,11 @@ pub(crate) async fn make(world: &Arc<World>, fault: Fault, chance: &mut Chance) 
             redis.kill();
             pause(ms / 2).await;
             redis.restart().await;
+        }
+        Fault::RedisFailover => {
+            fleet.sentinels.as_ref().expect("sentinels").lock().await.primary.kill();
+            // Down, agreed upon, elected, promoted.
+            pause(2_000 + ms).await;
         }
         Fault::Unplugged => {
             fleet.cable(false);

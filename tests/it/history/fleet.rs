@@ -33,6 +33,8 @@ pub(crate) struct Options {
     pub(crate) own_database: bool,
     /// Every statement stands in the server's log.
     pub(crate) log_statements: bool,
+    /// Redis is a primary with a replica, behind Sentinels.
+    pub(crate) sentinels: bool,
     /// Where the last gateway lives, if not with the others.
     pub(crate) namespace: Option<Namespace>,
     /// More lines of the configuration, as whole sections.
@@ -59,6 +61,8 @@ pub(crate) struct Fleet {
     pub(crate) server: Arc<Mutex<postgres::Server>>,
     pub(crate) database: String,
     pub(crate) redis: tokio::sync::Mutex<redis::Server>,
+    /// Where gateways ask for the primary, if they do.
+    pub(crate) sentinels: Option<tokio::sync::Mutex<redis::Sentinels>>,
     database_url: url::Url,
     redis_address: SocketAddr,
     options: Options,
@@ -97,6 +101,10 @@ impl Fleet {
             server.lock().sql("postgres", &format!("ALTER DATABASE {name} SET log_statement = 'all'"));
         }
         let redis = redis::Server::start(&[]).await;
+        let sentinels = match options.sentinels {
+            true => Some(tokio::sync::Mutex::new(redis::Sentinels::start().await)),
+            false => None,
+        };
         let redis_address: SocketAddr = address(&url::Url::parse(&redis.url()).expect("a URL"));
         let data = folder.path().join("operator");
         std::fs::write(folder.path().join("master.key"), [7_u8; 32]).expect("a key");
@@ -133,6 +141,7 @@ impl Fleet {
             server,
             database,
             redis: tokio::sync::Mutex::new(redis),
+            sentinels,
             database_url,
             redis_address,
             options,
@@ -160,11 +169,15 @@ impl Fleet {
             None => None,
         };
         let upstream_address = upstream.as_ref().map_or(self.upstream.address, Proxy::address);
+        let live = match &self.sentinels {
+            Some(sentinels) => sentinels.lock().await.url(),
+            None => format!("redis://{}", redis.address()),
+        };
         let config = config(&Places {
             data: &self.folder.path().join(format!("data-{number}")),
             key: &self.folder.path().join("master.key"),
             database: database.as_str(),
-            redis: &format!("redis://{}", redis.address()),
+            redis: &live,
             upstream: &format!("http://{upstream_address}"),
             listen: namespace.map_or(here, Namespace::guest),
             options: &self.options,

@@ -36,6 +36,8 @@ enum How {
         faults: usize,
         database: bool,
     },
+    /// Redis fails over, and its Sentinels lead to the new primary.
+    RedisFailover,
     /// The cable of one gateway is pulled so often.
     Unplugged(usize),
 }
@@ -71,6 +73,7 @@ fn faults(how: How, chance: &mut Chance) -> Vec<Fault> {
     match how {
         How::Calm => Vec::new(),
         How::Unplugged(times) => vec![Fault::Unplugged; times],
+        How::RedisFailover => vec![Fault::Hiccup, Fault::RedisFailover],
         How::Faulty { faults, database } => {
             let mut all: Vec<_> = plan(chance, database).into_iter().take(faults).collect();
             // A restart of the database is what a run with one is for.
@@ -97,10 +100,11 @@ async fn run(test: &str, seed: u64, how: How) {
             };
             Some(namespace)
         }
-        How::Calm | How::Faulty { .. } => None,
+        How::Calm | How::Faulty { .. } | How::RedisFailover => None,
     };
-    let fleet =
-        Fleet::start(Options { own_database: database, namespace, ttl_seconds, ..Options::default() }).await;
+    let sentinels = how == How::RedisFailover;
+    let options = Options { own_database: database, namespace, ttl_seconds, sentinels, ..Options::default() };
+    let fleet = Fleet::start(options).await;
     let world = World::make(fleet).await;
     let requests = number("DRAWBRIDGE_HISTORY_REQUESTS", 1_500);
     let mut own = chance.split();
@@ -175,5 +179,12 @@ async fn runs_with_a_pulled_cable_break_no_promise() {
     for seed in seeds("unplugged") {
         let times = number("DRAWBRIDGE_HISTORY_FAULTS", 2);
         run("unplugged", seed, How::Unplugged(times)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_with_a_failover_of_redis_break_no_promise() {
+    for seed in seeds("failover") {
+        run("failover", seed, How::RedisFailover).await;
     }
 }

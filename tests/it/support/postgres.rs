@@ -11,7 +11,7 @@
 
 use std::io::Write as _;
 use std::net::TcpListener;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -173,6 +173,32 @@ impl Server {
             }
         }
         server
+    }
+
+    /// From now on it takes TLS too; the file of the authority that signed its certificate.
+    pub(crate) fn serve_tls(&self) -> PathBuf {
+        let mut authority = rcgen::CertificateParams::new(Vec::new()).expect("an authority");
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority_key = rcgen::KeyPair::generate().expect("a key");
+        let authority_cert = authority.self_signed(&authority_key).expect("a certificate");
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let issuer = rcgen::Issuer::new(authority, authority_key);
+        let cert = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a host");
+        let cert = cert.signed_by(&key, &issuer).expect("a certificate");
+        // Where the server looks by default.
+        for (name, pem) in [("server.crt", cert.pem()), ("server.key", key.serialize_pem())] {
+            let path = self.folder.join("data").join(name);
+            std::fs::write(&path, pem).expect("a file");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("its mode");
+            if let Some(user) = &self.user {
+                chown(&path, Some(user.uid), Some(user.gid)).expect("the file is the server's");
+            }
+        }
+        self.sql("postgres", "ALTER SYSTEM SET ssl = on");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        let file = self.folder.join("authority.pem");
+        std::fs::write(&file, authority_cert.pem()).expect("a file");
+        file
     }
 
     /// Starts it (again); on the port that it had, if it had one.
