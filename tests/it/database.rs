@@ -114,3 +114,19 @@ async fn tls_with_a_certificate_that_is_checked() {
     let (code, out, _) = run(site.path(), "doctor --format json");
     assert_eq!((code, wrong(&out)), (1, vec!["connection".to_owned()]), "{out}");
 }
+
+#[test]
+fn a_standby_is_refused_and_explained() {
+    let mut server = Server::start(&[]);
+    let (url, owner, _) = {
+        let database = server.database();
+        (database.url(), database.owner_url(), database.keep())
+    };
+    let site = site(&format!("url = \"{url}\"\nowner_url = \"{owner}\""));
+    assert_eq!(run(site.path(), "migrate").0, 0);
+    server.demote();
+    let (code, out, _) = run(site.path(), "doctor");
+    assert!(code == 1 && out.contains("standby") && out.contains("to do:"), "{out}");
+    let (code, _, err) = run(site.path(), "serve");
+    assert!(code == 1 && err.contains("standby"), "{err}");
+}

@@ -2,18 +2,28 @@
 //! standby that takes no writes. What was revoked stays revoked, whatever the records say by then.
 
 use crate::support::{Door, eventually, postgres};
+use drawbridge::config::Config;
 use drawbridge::store::PostgresOptions;
 use drawbridge::store::db::migrate;
 use postgres::Server;
 
 /// A gateway on a server of its own, to break.
 async fn door_on(server: &Server, database: &postgres::Database<'_>) -> Door {
+    door_with(server, database, |_| {}).await
+}
+
+async fn door_with(
+    server: &Server,
+    database: &postgres::Database<'_>,
+    adjust: impl FnOnce(&mut Config),
+) -> Door {
     let owner = PostgresOptions::new(database.owner_url());
     migrate(&owner, &PostgresOptions::new(database.url())).await.expect("tables");
     let url = database.url();
     let door = Door::open(|config| {
         std::fs::create_dir_all(&config.data.dir).expect("a folder for the key");
         config.database.url = Some(url.parse().expect("a URL"));
+        adjust(config);
     })
     .await;
     assert!(server.log().contains("ready"), "{}", server.log());
@@ -159,6 +169,29 @@ async fn a_database_that_hangs_is_waited_for_a_second_and_no_longer() {
     back(&door).await;
     eventually("the log can be written again", async || {
         (door.get("/api/v1/cameras", &token).await.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn customers_may_be_let_go_on_for_longer_and_staff_never() {
+    use rustix::process::Signal;
+    let server = Server::start(&[]);
+    let database = server.database();
+    let patient = |config: &mut Config| config.session.max_staleness = std::time::Duration::from_secs(15);
+    let door = door_with(&server, &database, patient).await;
+    door.get("/api/v1/cameras", &door.owner).await.expect(200);
+    door.get("/api/v1/platform/me", &door.staff.token).await.expect(200);
+    server.signal(Signal::STOP);
+    eventually("staff are refused", async || {
+        let answer = door.get("/api/v1/platform/me", &door.staff.token).await;
+        (answer.status == 503).then(|| answer.problem(503, "VIEW_STALE"))
+    })
+    .await;
+    door.get("/api/v1/cameras", &door.owner).await.expect(200);
+    server.signal(Signal::CONT);
+    eventually("staff are served again", async || {
+        (door.get("/api/v1/platform/me", &door.staff.token).await.status == 200).then_some(())
     })
     .await;
 }
