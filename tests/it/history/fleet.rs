@@ -37,6 +37,8 @@ pub(crate) struct Options {
     pub(crate) sentinels: bool,
     /// Where the last gateway lives, if not with the others.
     pub(crate) namespace: Option<Namespace>,
+    /// `[database] statement_timeout_ms`: waits for locks take half of it.
+    pub(crate) statement_timeout_ms: Option<u32>,
     /// More lines of the configuration, as whole sections.
     pub(crate) config: String,
     /// `[impersonation] ttl_seconds`.
@@ -373,11 +375,12 @@ struct Places<'a> {
 fn config(places: &Places<'_>) -> String {
     let Places { data, key, database, redis, upstream, listen, options } = places;
     let sources = env!("CARGO_MANIFEST_DIR");
+    let statement = options.statement_timeout_ms.unwrap_or(5_000);
     let mut text = format!(
         "[server]\nlisten = \"{listen}:0\"\nadmin_listen = \"{listen}:0\"\npublic_url = \"http://{PUBLIC}\"\n\
          workers = 2\n[upstream]\nurl = \"{upstream}\"\n\
          [data]\ndir = \"{}\"\nmaster_key_file = \"{}\"\n\
-         [database]\nurl = \"{database}\"\n[live]\nurl = \"{redis}\"\n\
+         [database]\nurl = \"{database}\"\nstatement_timeout_ms = {statement}\n[live]\nurl = \"{redis}\"\n\
          [policy]\npolicies = \"{sources}/policies\"\nschemas = \"{sources}/schemas\"\nwatch = false\n\
          [log]\naccess = \"off\"\nformat = \"json\"\n",
         data.display(),
