@@ -158,7 +158,10 @@ impl Access {
 
     /// A session with facts that may be trusted; waits a little for a renewal of the lease that is late.
     async fn fresh(&self, key: &Subject) -> Result<Arc<Known>, CredentialError> {
-        for _ in 0..2 {
+        for late in [false, true] {
+            if late {
+                self.lease.renewal().await;
+            }
             let freshness = self.lease.now();
             // Nobody but a grant is let in then, so that nothing need be asked of records that don't answer.
             if freshness != Freshness::Lapsed || ImpersonationId::parse(key.as_str()).is_ok() {
@@ -167,7 +170,6 @@ impl Access {
                     return Ok(known);
                 }
             }
-            self.lease.renewal().await;
         }
         Err(CredentialError::Stale)
     }

@@ -99,9 +99,8 @@ impl Access {
                 tracing::error!(impersonations = ended, "staff sessions and impersonations are ended");
             }
             Err(ActError::Store(error)) => return Err(error),
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "staff access can't be ended");
-            }
+            // Not gone on without it: what may have been revoked would be live.
+            Err(error) => return Err(StoreError::Corrupt(format!("staff access can't be ended: {error}"))),
         }
         let mut tx = self.db.read().await?;
         let position = change::position(&mut tx).await?;

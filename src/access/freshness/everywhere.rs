@@ -7,6 +7,8 @@ use crate::domain::boot_time;
 use crate::store::StoreError;
 use std::time::Duration;
 
+/// However long the records take to answer: by then no lease of before the commit is good any more.
+const LEASES_RUN_OUT: Duration = Duration::from_millis(RUN_OUT.unsigned_abs());
 /// Between two looks at the others' rows, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(8));
 
@@ -16,26 +18,26 @@ impl Access {
     /// that was renewed after the commit has the change applied (architecture §5.4).
     pub(in crate::access) async fn in_force_everywhere(&self, n: u64) {
         let Some(cluster) = self.cluster.as_ref().filter(|_| !self.is_without(Rule::Wait)) else { return };
-        let begun = boot_time();
+        let asking = self.all_have_applied(cluster, n);
+        if tokio::time::timeout(LEASES_RUN_OUT, asking).await.is_err() {
+            tracing::warn!(
+                boot = %cluster.boot, change = n,
+                "a change is answered because leases have run out, not because all gateways said they applied it"
+            );
+        }
+    }
+
+    /// Asks until all say so, however long that takes.
+    async fn all_have_applied(&self, cluster: &Cluster, n: u64) {
         let mut pause = PAUSES.0;
         loop {
-            let late = match self.laggards(cluster, n).await {
+            match self.laggards(cluster, n).await {
                 Ok(late) if late.is_empty() => return,
-                Ok(late) => late.join(", "),
-                Err(error) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "the gateways can't be asked how far they are; their leases are waited for"
-                    );
-                    String::new()
-                }
-            };
-            if boot_time().saturating_sub(begun) >= RUN_OUT {
-                tracing::warn!(
-                    boot = %cluster.boot, change = n, late,
-                    "a change is answered because leases have run out, not because all gateways said they applied it"
-                );
-                return;
+                Ok(late) => tracing::debug!(late = late.join(", "), change = n, "waiting for gateways"),
+                Err(error) => tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "the gateways can't be asked how far they are; their leases are waited for"
+                ),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSES.1);

@@ -52,7 +52,7 @@ impl Drop for Following {
 }
 
 impl Access {
-    /// Begins to renew the lease; `None` where none is needed. `policy_hash` says which set is in force.
+    /// Begins to renew the lease; `None` where none is needed.
     ///
     /// # Errors
     /// When no thread can be had.
