@@ -3,11 +3,12 @@
 use super::error::StartError;
 use super::live;
 use crate::access::{Access, AccessParts, AccessSettings, Cluster, Lease, Rule};
-use crate::audit::AuditWriter;
+use crate::audit::tree::LogKey;
+use crate::audit::{AuditReader, AuditWriter};
 use crate::config::{AccessLogTo, Config, Database, DatabaseUrl};
 use crate::domain::ids::BootId;
 use crate::domain::{Clock, Millis, Secret, ShiftedClock};
-use crate::identity::{Assertions, KeyError, Keys, SealError, Sealer, Tokens};
+use crate::identity::{Assertions, KeyError, Keys, SealError, Sealer, Tokens, kept_secret};
 use crate::policy::{PolicyEngine, PolicyFolders};
 use crate::store::db::{Finding, Migrated, examine, migrate};
 use crate::store::{Db, DbOptions, Live, PostgresOptions, Target, change};
@@ -25,6 +26,8 @@ pub struct Composition {
     pub policy: Arc<PolicyEngine>,
     /// The dual writer.
     pub audit: AuditWriter,
+    /// The logs, to be read.
+    pub reader: AuditReader,
     /// Live sessions, for their health.
     pub live: Arc<dyn Live>,
     /// Signing keys.
@@ -67,7 +70,7 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
     };
     let access_log = AccessLog::start(&sink, metrics.clone())
         .map_err(|source| StartError::File { path: log_path(&config), source })?;
-    let Records { access, audit, keys, clock, live } =
+    let Records { access, audit, reader, keys, clock, live } =
         records(&config, policy.clone(), true, &metrics).await?;
     {
         let metrics = metrics.clone();
@@ -78,7 +81,19 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
     }
     let issuer = config.server.public_url.to_string();
     let assertions = Arc::new(Assertions::new(keys.clone(), &issuer, &config.upstream.audience));
-    Ok(Composition { config, access, policy, audit, live, keys, assertions, metrics, access_log, clock })
+    Ok(Composition {
+        config,
+        access,
+        policy,
+        audit,
+        reader,
+        live,
+        keys,
+        assertions,
+        metrics,
+        access_log,
+        clock,
+    })
 }
 
 fn log_path(config: &Config) -> std::path::PathBuf {
@@ -158,6 +173,7 @@ pub async fn examine_records(config: &Config) -> Result<Vec<Finding>, StartError
 struct Records {
     access: Arc<Access>,
     audit: AuditWriter,
+    reader: AuditReader,
     keys: Arc<Keys>,
     clock: Arc<dyn Clock>,
     live: Arc<dyn Live>,
@@ -196,6 +212,9 @@ async fn records(
     } else {
         AuditWriter::beside(db.clone())
     };
+    let log_key = log_key(config, &db, &sealer).await?;
+    let (_progress, progress) = tokio::sync::watch::channel(0);
+    let reader = AuditReader::new(db.clone(), log_key, progress);
     let tokens = Tokens::new(keys.clone(), &config.server.public_url.to_string());
     let settings = AccessSettings {
         impersonation_ttl: Millis::try_from(config.impersonation.ttl.as_millis()).unwrap_or(Millis::MAX),
@@ -226,5 +245,18 @@ async fn records(
         lease,
         cluster,
     };
-    Ok(Records { access: Arc::new(Access::new(parts)), audit, keys, clock, live })
+    Ok(Records { access: Arc::new(Access::new(parts)), audit, reader, keys, clock, live })
+}
+
+/// The key that signs checkpoints. The installation's name is set, or made with the key and kept.
+async fn log_key(config: &Config, db: &Db, sealer: &Sealer) -> Result<LogKey, StartError> {
+    let seed = kept_secret(db, sealer, "audit_key").await?;
+    let base = match &config.audit.origin {
+        Some(origin) => origin.clone(),
+        None => {
+            let name = kept_secret(db, sealer, "audit_origin").await?;
+            format!("drawbridge-{}", hex::encode(name.first_chunk::<4>().unwrap_or(&[0; 4])))
+        }
+    };
+    LogKey::new(&base, &seed).map_err(|e| StartError::Usage(format!("`origin` in [audit]: {e}")))
 }

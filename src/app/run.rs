@@ -64,7 +64,11 @@ pub async fn start(parts: Composition, sockets: Sockets) -> Result<Running, Star
     let following =
         parts.access.follow().map_err(|e| StartError::Gate(format!("the lease can't be kept: {e}")))?;
     parts.access.until_fresh().await;
-    let own = router(ControlState { access: parts.access.clone(), keys: parts.keys.clone() });
+    let own = router(ControlState {
+        access: parts.access.clone(),
+        audit: parts.reader.clone(),
+        keys: parts.keys.clone(),
+    });
     let gate = Parts {
         access: parts.access.clone(),
         policy: parts.policy.clone(),

@@ -52,6 +52,9 @@ struct Line<'a> {
     count: u64,
     details: Map<String, Value>,
     user_agent: Option<&'a str>,
+    /// In the platform's line of an entry that is in both logs: see [`super::tree::leaf_hash`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    salt: Option<&'a str>,
 }
 
 /// What closes an intent; merged into its item when it is read.
@@ -69,6 +72,8 @@ struct Closing<'a> {
     latency_ms: u64,
     attempts: u32,
     cut_by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    salt: Option<&'a str>,
 }
 
 /// What an entry is looked up by, in one of the logs, and its line.
@@ -95,11 +100,12 @@ fn id(request_id: &RequestId, stage: Stage, part: &str) -> String {
     format!("aud_{}", hex::encode(hash.as_ref().get(..16).unwrap_or_default()))
 }
 
-/// The platform's line.
+/// The platform's line. `salt`: random, when the entry is in the org's log too.
 pub(super) fn platform<'a>(
     entry: &'a Entry,
     part: &str,
     seq: Option<i64>,
+    salt: Option<&'a str>,
 ) -> Result<Written<'a>, StoreError> {
     let person = entry.platform_user.as_ref();
     // Staff who act for themselves are named as they are; under a grant the person stands behind it.
@@ -112,6 +118,7 @@ pub(super) fn platform<'a>(
         reason: entry.reason.as_deref(),
         ticket_ref: entry.ticket_ref.as_deref(),
         details: entry.details.clone(),
+        salt,
         ..common(entry, part, seq)
     };
     Ok(Written { actor: line.actor, body: super::json::line(&line)? })
@@ -133,12 +140,13 @@ pub(super) fn org<'a>(entry: &'a Entry, part: &str, seq: Option<i64>) -> Result<
     Ok(Written { actor: line.actor, body: super::json::line(&line)? })
 }
 
-/// The line that closes an intent, for both logs.
+/// The line that closes an intent: the org's, and with a salt the platform's.
 pub(super) fn outcome(
     request_id: &RequestId,
     impersonation_id: Option<&ImpersonationId>,
     time: Millis,
     outcome: &Outcome,
+    salt: Option<&str>,
 ) -> Result<String, StoreError> {
     super::json::line(&Closing {
         id: id(request_id, Stage::Outcome, ""),
@@ -153,6 +161,7 @@ pub(super) fn outcome(
         latency_ms: outcome.latency_ms,
         attempts: outcome.attempts,
         cut_by: outcome.cut_by,
+        salt,
     })
 }
 
@@ -193,6 +202,7 @@ fn common<'a>(entry: &'a Entry, part: &str, seq: Option<i64>) -> Line<'a> {
         count: entry.count,
         details: Map::new(),
         user_agent: entry.user_agent.as_deref(),
+        salt: None,
     }
 }
 
@@ -252,7 +262,7 @@ mod tests {
         let entry = fixtures::intent("imp_a", "org_acme");
         let (org, platform) = (
             parsed(org(&entry, "", Some(7)).unwrap()),
-            parsed(super::platform(&entry, "", Some(7)).unwrap()),
+            parsed(super::platform(&entry, "", Some(7), Some("5a17")).unwrap()),
         );
         assert_eq!(org["id"], platform["id"]);
         assert_eq!(org["actor"], "imp_a");
@@ -267,7 +277,8 @@ mod tests {
         for secret in ["pu_ann", "Staff", "incident", "T-1", "ses_"] {
             assert!(!text.contains(secret), "{secret} in {text}");
         }
-        assert_eq!(org.as_object().unwrap().len(), platform.as_object().unwrap().len(), "the same keys");
+        let keys = |item: &Value| item.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!([keys(&org), vec!["salt".to_owned()]].concat(), keys(&platform), "the same keys");
     }
 
     #[test]

@@ -2,16 +2,22 @@
 //!
 //! [`entry::Entry`] tells what happened; `line` makes of it the line that the org may read and the line that the
 //! platform may read; `rows` puts both into the tables; [`AuditWriter`] does so for many requests in one
-//! transaction; [`query`] reads. What is recorded when is decided elsewhere (`@audit` on the policies).
+//! transaction. Each log is a Merkle [`tree`]; [`leaves`] reads in its order, [`query`] reads pages, both through
+//! [`AuditReader`]. What is recorded when is decided elsewhere (`@audit` on the policies).
 
 pub mod entry;
 mod json;
+pub mod leaves;
 mod line;
 pub mod query;
+mod ranges;
+mod reader;
 mod rows;
+pub mod tree;
 pub mod writer;
 
 pub use entry::{ActorType, Entry, Logs, Outcome, Stage};
+pub use reader::AuditReader;
 pub use rows::write_act;
 pub use writer::{AuditError, AuditStats, AuditWriter, IntentError, OpenIntent};
 

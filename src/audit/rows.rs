@@ -2,9 +2,11 @@
 
 use super::entry::{Entry, Logs, Outcome, Stage};
 use super::line;
+use super::ranges::Ranges;
+use super::tree::bond;
 use crate::domain::ids::{ImpersonationId, OrgId, PlatformUserId, RequestId};
 use crate::domain::{Event, Millis};
-use crate::store::{StoreError, Tx, Value};
+use crate::store::{Row, StoreError, Tx, Value};
 
 /// The rows of one transaction.
 #[derive(Default)]
@@ -13,15 +15,23 @@ pub(super) struct Rows {
     platform: Vec<Value>,
 }
 
+/// The salt of one entry: 128 random bits.
+fn salt() -> Result<String, StoreError> {
+    let mut bytes = [0_u8; 16];
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| StoreError::Corrupt("no random bytes from the system".to_owned()))?;
+    Ok(hex::encode(bytes))
+}
+
 const ORG: &str = "INSERT INTO org_audit \
-     (org_id, request_id, stage, part, time, event, action, actor, impersonation_id, decision, body)";
-const ORG_WIDTH: usize = 11;
+     (org_id, request_id, stage, part, time, event, action, actor, impersonation_id, decision, body, bond)";
+const ORG_WIDTH: usize = 12;
 const PLATFORM: &str = "INSERT INTO platform_audit \
      (org_id, request_id, stage, part, time, event, action, actor, impersonation_id, decision, \
-     platform_user_id, ticket_ref, gateway, body)";
-const PLATFORM_WIDTH: usize = 14;
+     platform_user_id, ticket_ref, gateway, body, bond)";
+const PLATFORM_WIDTH: usize = 15;
 /// Written again is written once.
-const ONCE: &str = "ON CONFLICT DO NOTHING";
+const ONCE: &str = "ON CONFLICT DO NOTHING RETURNING n";
 
 /// An intent that was recorded, as far as closing it needs.
 #[derive(Debug, Clone)]
@@ -46,15 +56,20 @@ impl Rows {
     ) -> Result<(), StoreError> {
         let part = line::part(entry);
         let org = entry.org_id.as_ref();
-        if let Some(org) = org.filter(|_| entry.logs != Logs::Platform) {
-            let written = line::org(entry, &part, seq)?;
+        let org_log = org.filter(|_| entry.logs != Logs::Platform);
+        // What has no org to tell goes to the platform: no entry is lost for want of a log.
+        let platform_log = entry.logs != Logs::Org || org.is_none();
+        let in_org = org_log.map(|_| line::org(entry, &part, seq)).transpose()?;
+        let salt = if in_org.is_some() && platform_log { Some(salt()?) } else { None };
+        let in_platform =
+            platform_log.then(|| line::platform(entry, &part, seq, salt.as_deref())).transpose()?;
+        let bonds = (to(in_platform.as_ref().map(|l| &l.body)), to(in_org.as_ref().map(|l| &l.body)));
+        if let (Some(org), Some(written)) = (org_log, in_org) {
             self.org.push(org.as_str().into());
             self.org.extend(columns(entry, &part, written.actor));
-            self.org.push(written.body.into());
+            self.org.extend([written.body.into(), bonds.0]);
         }
-        // What has no org to tell goes to the platform: no entry is lost for want of a log.
-        if entry.logs != Logs::Org || org.is_none() {
-            let written = line::platform(entry, &part, seq)?;
+        if let Some(written) = in_platform {
             let person = entry.platform_user.as_ref().map(|(id, _)| id.as_str());
             let person = person.or_else(|| {
                 Some(entry.actor.as_str()).filter(|actor| actor.starts_with(PlatformUserId::PREFIX))
@@ -62,7 +77,7 @@ impl Rows {
             self.platform.push(text(org.map(OrgId::as_str)));
             self.platform.extend(columns(entry, &part, written.actor));
             self.platform.extend([text(person), text(entry.ticket_ref.as_deref()), text(gateway)]);
-            self.platform.push(written.body.into());
+            self.platform.extend([written.body.into(), bonds.1]);
         }
         Ok(())
     }
@@ -75,7 +90,11 @@ impl Rows {
         outcome: &Outcome,
     ) -> Result<(), StoreError> {
         let grant = opened.impersonation_id.as_ref();
-        let body = line::outcome(&opened.request_id, grant, time, outcome)?;
+        let line = |salt| line::outcome(&opened.request_id, grant, time, outcome, salt);
+        let salt = opened.org_id.as_ref().map(|_| salt()).transpose()?;
+        let in_org = opened.org_id.as_ref().map(|_| line(None)).transpose()?;
+        let in_platform = line(salt.as_deref())?;
+        let bonds = (to(Some(&in_platform)), to(in_org.as_ref()));
         let columns = || {
             [
                 opened.request_id.as_str().into(),
@@ -89,30 +108,49 @@ impl Rows {
                 Value::Null,
             ]
         };
-        if let Some(org) = &opened.org_id {
+        if let (Some(org), Some(in_org)) = (&opened.org_id, in_org) {
             self.org.push(org.as_str().into());
             self.org.extend(columns());
-            self.org.push(body.as_str().into());
+            self.org.extend([in_org.into(), bonds.0]);
         }
         self.platform.push(text(opened.org_id.as_ref().map(OrgId::as_str)));
         self.platform.extend(columns());
         self.platform.extend([Value::Null, Value::Null, Value::Null]);
-        self.platform.push(body.into());
+        self.platform.extend([in_platform.into(), bonds.1]);
         Ok(())
     }
 
-    /// Inserts all of them.
+    /// Inserts all of them, and tells the sequencer which they are.
     pub(super) async fn insert(&self, tx: &mut Tx) -> Result<(), StoreError> {
-        let written = tx.insert_many(ORG, ONCE, ORG_WIDTH, &self.org).await?
-            + tx.insert_many(PLATFORM, ONCE, PLATFORM_WIDTH, &self.platform).await?;
+        let org = tx.insert_many_returning(ORG, ONCE, ORG_WIDTH, &self.org).await?;
+        let platform = tx.insert_many_returning(PLATFORM, ONCE, PLATFORM_WIDTH, &self.platform).await?;
+        let written = org.len() + platform.len();
+        if written > 0 {
+            let (org, platform) = (positions(&org)?, positions(&platform)?);
+            tx.execute(
+                "INSERT INTO audit_pending (org, platform, time) VALUES ($1, $2, {now})",
+                &[org.to_string().into(), platform.to_string().into()],
+            )
+            .await?;
+        }
         let lines = self.org.len() / ORG_WIDTH + self.platform.len() / PLATFORM_WIDTH;
-        let dropped = (lines as u64).saturating_sub(written);
+        let dropped = lines.saturating_sub(written);
         if dropped > 0 {
             // An outcome, say, of a request that somebody else has closed.
             tracing::error!(dropped, "lines of the audit log were there already and stay as they were");
         }
         Ok(())
     }
+}
+
+/// The positions that the database gave.
+fn positions(rows: &[Row]) -> Result<Ranges, StoreError> {
+    rows.iter().map(|row| row.int(0)).collect()
+}
+
+/// The bond to `line`, as its column has it.
+fn to(line: Option<&String>) -> Value {
+    line.map_or_else(String::new, |line| bond(line).to_string()).into()
 }
 
 fn columns(entry: &Entry, part: &str, actor: &str) -> [Value; 9] {

@@ -11,6 +11,7 @@
 //!
 //! Main types: [`Config`] and its sections, [`Faults`]. Next: `raw` for keys and defaults.
 
+mod audit;
 mod check;
 mod database;
 mod document;
@@ -20,6 +21,7 @@ mod net;
 mod raw;
 mod settings;
 
+pub use audit::Audit;
 pub use database::{DatabaseUrl, InvalidDatabaseUrl};
 pub use fault::{Fault, Faults, Look};
 pub use live_url::{LiveTopology, LiveUrl};

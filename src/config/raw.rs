@@ -1,5 +1,6 @@
 //! Every key with its type, default and bounds: the file as it is written, each value with its place.
 
+use super::audit::RawAudit;
 use super::database::DatabaseUrl;
 use super::document::{Complaint, Document, Setting};
 use super::live_url::LiveUrl;
@@ -30,6 +31,7 @@ pub(super) struct RawConfig {
     pub(super) policy: RawPolicy,
     impersonation: RawImpersonation,
     session: RawSession,
+    audit: RawAudit,
     pub(super) credentials: RawCredentials,
     pub(super) log: RawLog,
 }
@@ -139,6 +141,7 @@ impl RawConfig {
             policy: policy(document),
             impersonation: impersonation(document),
             session: session(document),
+            audit: RawAudit::read(document),
             credentials: credentials(document),
             log: log(document),
         }
@@ -211,6 +214,7 @@ impl RawConfig {
                 ttl: Duration::from_secs(self.impersonation.ttl_seconds.value),
                 mint_per_minute: self.impersonation.mint_per_minute.value,
             },
+            audit: self.audit.checked(),
             session: Session { max_staleness: Duration::from_millis(self.session.max_staleness_ms.value) },
             credentials: Credentials {
                 token_headers: values(self.credentials.token_headers),
@@ -411,7 +415,7 @@ fn any_path(text: &str) -> Result<PathBuf, Complaint> {
     Ok(text.into())
 }
 
-fn or_empty<T>(
+pub(super) fn or_empty<T>(
     parse: impl Fn(&str) -> Result<T, Complaint>,
 ) -> impl Fn(&str) -> Result<Option<T>, Complaint> {
     move |text| if text.is_empty() { Ok(None) } else { parse(text).map(Some) }

@@ -1,5 +1,6 @@
 //! The checked configuration: what the rest of the program sees. Every value here has passed all checks.
 
+use super::audit::Audit;
 use super::database::DatabaseUrl;
 use super::live_url::LiveUrl;
 use super::net::{Network, Origin};
@@ -28,6 +29,8 @@ pub struct Config {
     pub policy: Policy,
     /// `[impersonation]`
     pub impersonation: Impersonation,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[session]`
     pub session: Session,
     /// `[credentials]`

@@ -1,6 +1,7 @@
 //! What handlers share.
 
 use crate::access::Access;
+use crate::audit::AuditReader;
 use crate::identity::Keys;
 use std::sync::Arc;
 
@@ -9,6 +10,8 @@ use std::sync::Arc;
 pub struct ControlState {
     /// The acts.
     pub access: Arc<Access>,
+    /// The logs.
+    pub audit: AuditReader,
     /// For the JWK set.
     pub keys: Arc<Keys>,
 }

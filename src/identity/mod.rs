@@ -5,12 +5,14 @@
 
 mod api_token;
 mod assertion;
+mod kept;
 mod keys;
 mod seal;
 mod token;
 
 pub use api_token::ApiToken;
 pub use assertion::{AssertionError, AssertionFor, AssertionSlot, Assertions};
+pub use kept::kept_secret;
 pub use keys::{KeyError, Keys};
 pub use seal::{SealError, Sealer};
 pub use token::{AccessGrant, AccessSubject, ImpersonationGrant, ProvedToken, TokenError, Tokens};

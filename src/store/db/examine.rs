@@ -1,6 +1,6 @@
 //! What is wrong with a store, and what to do about it: all of it for `drawbridge doctor`, the first of it at start.
 
-use super::migrate::{LEASES, LOGS, MIGRATIONS, ORDINARY};
+use super::migrate::{LOGS, MIGRATIONS, ORDINARY, PASSING};
 use super::{Db, DbOptions, Dialect, OpenError, PostgresOptions, StoreError, Target, Tx, postgres, reserve};
 use crate::domain::{Clock as _, Millis};
 use std::path::Path;
@@ -206,7 +206,7 @@ async fn privileges(db: &Db) -> Result<Vec<Finding>, StoreError> {
     let mut wanted: Vec<(&str, &[&str])> = Vec::new();
     wanted.extend(ORDINARY.map(|table| (table, ["SELECT", "INSERT", "UPDATE"].as_slice())));
     wanted.extend(LOGS.map(|table| (table, ["SELECT", "INSERT"].as_slice())));
-    wanted.push((LEASES, &["SELECT", "INSERT", "UPDATE", "DELETE"]));
+    wanted.extend(PASSING.map(|table| (table, ["SELECT", "INSERT", "UPDATE", "DELETE"].as_slice())));
     wanted.push((MIGRATIONS, &["SELECT"]));
     for (table, privileges) in wanted {
         for privilege in privileges {

@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions as _, Connection as _};
 
 /// Tables whose rows gateways read, add and change.
-pub(super) const ORDINARY: [&str; 13] = [
+pub(super) const ORDINARY: [&str; 14] = [
     "platform_user",
     "org",
     "org_user",
@@ -23,11 +23,13 @@ pub(super) const ORDINARY: [&str; 13] = [
     "change_head",
     "change_log",
     "gateway",
+    "audit_log",
 ];
-/// Also taken away: a gateway that left.
-pub(super) const LEASES: &str = "gateway_lease";
+/// Also taken away: a gateway that left, what has been sequenced.
+pub(super) const PASSING: [&str; 2] = ["gateway_lease", "audit_pending"];
 /// Added to and read, never changed.
-pub(super) const LOGS: [&str; 2] = ["org_audit", "platform_audit"];
+pub(super) const LOGS: [&str; 5] =
+    ["org_audit", "platform_audit", "audit_leaf", "audit_node", "audit_checkpoint"];
 /// Read, to see whether the tables are those of this version.
 pub(super) const MIGRATIONS: &str = "_sqlx_migrations";
 
@@ -108,13 +110,14 @@ async fn applied(connection: &mut PgConnection) -> Result<usize, StoreError> {
 
 /// What `role` may, and nothing else.
 fn grants(role: &str) -> String {
-    let all: Vec<_> = ORDINARY.iter().chain(&LOGS).chain(&[LEASES, MIGRATIONS]).copied().collect();
+    let all: Vec<_> = ORDINARY.iter().chain(&LOGS).chain(&PASSING).chain(&[MIGRATIONS]).copied().collect();
     let (all, ordinary, logs) = (all.join(", "), ORDINARY.join(", "), LOGS.join(", "));
+    let passing = PASSING.join(", ");
     format!(
         "REVOKE ALL ON {all} FROM PUBLIC; \
          REVOKE ALL ON {all} FROM {role}; \
          GRANT SELECT, INSERT, UPDATE ON {ordinary} TO {role}; \
-         GRANT SELECT, INSERT, UPDATE, DELETE ON {LEASES} TO {role}; \
+         GRANT SELECT, INSERT, UPDATE, DELETE ON {passing} TO {role}; \
          GRANT SELECT, INSERT ON {logs} TO {role}; \
          GRANT SELECT ON {MIGRATIONS} TO {role}; \
          DO $$ BEGIN \

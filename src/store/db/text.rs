@@ -66,6 +66,22 @@ impl Dialect {
         }
     }
 
+    /// What keeps a table in the order of its primary key, where that has to be said.
+    pub(in crate::store) const fn without_rowid(self) -> &'static str {
+        match self {
+            Self::Sqlite => "WITHOUT ROWID",
+            Self::Postgres => "",
+        }
+    }
+
+    /// Passes over rows that another transaction has locked, instead of waiting for it.
+    const fn skip_locked(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => "SKIP LOCKED",
+        }
+    }
+
     /// Parameter `n` (from 1) of a statement with many rows. SQLite looks `$n` up by name, one by one:
     /// six times the CPU at 512 rows.
     fn parameter(self, n: usize) -> Cow<'static, str> {
@@ -144,6 +160,7 @@ impl Texts {
         sql.replace("{now}", &self.now)
             .replace("{for_update}", self.dialect.for_update())
             .replace("{for_share}", self.dialect.for_share())
+            .replace("{skip_locked}", self.dialect.skip_locked())
             .replace("{timeline}", self.dialect.timeline())
             .replace("{is}", self.dialect.null_safe_equality())
     }

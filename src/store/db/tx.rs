@@ -103,20 +103,52 @@ impl Tx {
         width: usize,
         values: &[Value],
     ) -> Result<u64, StoreError> {
+        let mut touched = 0;
+        for (text, chunk) in self.statements(prefix, suffix, width, values)? {
+            touched += self.run(text, chunk).await?;
+        }
+        Ok(touched)
+    }
+
+    /// As [`Tx::insert_many`]; `suffix` ends in `RETURNING …`, and its rows are given back.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Corrupt`] when `values` aren't whole rows.
+    pub async fn insert_many_returning(
+        &mut self,
+        prefix: &'static str,
+        suffix: &'static str,
+        width: usize,
+        values: &[Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut returned = Vec::with_capacity(values.len() / width.max(1));
+        for (text, chunk) in self.statements(prefix, suffix, width, values)? {
+            returned.extend(self.fetch(text, chunk).await?);
+        }
+        Ok(returned)
+    }
+
+    /// The statements of few texts that insert many rows, each with its values.
+    fn statements<'a>(
+        &self,
+        prefix: &'static str,
+        suffix: &'static str,
+        width: usize,
+        values: &'a [Value],
+    ) -> Result<Vec<(SqlStr, &'a [Value])>, StoreError> {
         if width == 0 || !values.len().is_multiple_of(width) {
             return Err(StoreError::Corrupt(format!("{} values don't make rows of {width}", values.len())));
         }
         let mut rest = values;
-        let mut touched = 0;
+        let mut statements = Vec::new();
         while !rest.is_empty() {
             let left = rest.len() / width;
             let rows = (1 << left.ilog2()).min(MAX_ROWS);
             let (chunk, after) = rest.split_at(rows * width);
-            let text = self.db.texts.many(Many { prefix, suffix, width, rows });
-            touched += self.run(text, chunk).await?;
+            statements.push((self.db.texts.many(Many { prefix, suffix, width, rows }), chunk));
             rest = after;
         }
-        Ok(touched)
+        Ok(statements)
     }
 
     /// The database's clock.

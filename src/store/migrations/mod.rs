@@ -6,14 +6,24 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
 /// All migrations for `dialect`, in order.
 pub(super) fn migrator(dialect: Dialect) -> Migrator {
-    let append_only = match dialect {
-        Dialect::Sqlite => include_str!("0002_append_only.sqlite.sql"),
-        Dialect::Postgres => include_str!("0002_append_only.postgres.sql"),
+    let (logs, trees) = match dialect {
+        Dialect::Sqlite => {
+            (include_str!("0002_append_only.sqlite.sql"), include_str!("0005_append_only_trees.sqlite.sql"))
+        }
+        Dialect::Postgres => (
+            include_str!("0002_append_only.postgres.sql"),
+            include_str!("0005_append_only_trees.postgres.sql"),
+        ),
+    };
+    let tables = |text: &str| {
+        text.replace("{serial}", dialect.serial()).replace("{without_rowid}", dialect.without_rowid())
     };
     Migrator::with_migrations(vec![
-        migration(1, "tables", &include_str!("0001_tables.sql").replace("{serial}", dialect.serial())),
-        migration(2, "append-only logs", append_only),
+        migration(1, "tables", &tables(include_str!("0001_tables.sql"))),
+        migration(2, "append-only logs", logs),
         migration(3, "gateway leases", include_str!("0003_gateway_leases.sql")),
+        migration(4, "trees", &tables(include_str!("0004_trees.sql"))),
+        migration(5, "append-only trees", trees),
     ])
 }
 
