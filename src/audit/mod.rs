@@ -14,6 +14,7 @@ mod ranges;
 mod reader;
 mod rows;
 pub mod tree;
+pub mod witness;
 pub mod writer;
 
 pub use entry::{ActorType, Entry, Logs, Outcome, Stage};
