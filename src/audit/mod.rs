@@ -13,6 +13,7 @@ pub mod query;
 mod ranges;
 mod reader;
 mod rows;
+pub mod sequencer;
 pub mod tree;
 pub mod witness;
 pub mod writer;

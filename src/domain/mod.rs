@@ -4,8 +4,11 @@
 //! identifiers in [`ids`], [`RevokeReason`], [`Event`], [`Clock`].
 
 mod clock;
+mod error;
 mod event;
 mod facts;
+#[cfg(debug_assertions)]
+mod fail_point;
 mod format;
 pub mod ids;
 pub mod problem;
@@ -13,10 +16,13 @@ mod secret;
 mod text;
 
 pub use clock::{Clock, Millis, ShiftedClock, SystemClock, boot_time, parse_rfc3339, rfc3339};
+pub use error::with_causes;
 pub use event::{Event, RevokeReason};
 pub use facts::{
     Bot, Impersonation, Membership, Org, OrgRole, OrgStatus, OrgUser, PlatformUser, Principal, Session,
 };
+#[cfg(debug_assertions)]
+pub use fail_point::fail_point;
 pub use format::Format;
 pub use secret::Secret;
 pub use text::visible_length;

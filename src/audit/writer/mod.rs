@@ -16,8 +16,8 @@ mod tests;
 
 use super::entry::{Entry, Outcome};
 use super::rows::Opened;
-use crate::domain::RevokeReason;
 use crate::domain::ids::Subject;
+use crate::domain::{RevokeReason, with_causes};
 use crate::store::{Db, StoreError};
 use parking_lot::Mutex;
 use queue::{Fair, Shares};
@@ -46,20 +46,6 @@ pub enum AuditError {
     /// The store refused.
     #[error("the audit log can't be written")]
     Store(#[source] Arc<StoreError>),
-}
-
-impl AuditError {
-    /// The error with what lies beneath it, on one line.
-    fn with_causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(error) = source {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            source = error.source();
-        }
-        text
-    }
 }
 
 /// Why an intent was not recorded as live.
@@ -317,7 +303,7 @@ impl AuditWriter {
     /// Why the log can't be written, with all causes on one line; `None` while it can.
     #[must_use]
     pub fn failing(&self) -> Option<String> {
-        self.shared.failing.lock().as_ref().map(AuditError::with_causes)
+        self.shared.failing.lock().as_ref().map(|error| with_causes(error))
     }
 
     /// Calls `observer` after each commit with the time that it took and the number of entries, or with why

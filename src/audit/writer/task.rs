@@ -257,7 +257,7 @@ impl Writer {
     fn failed(&mut self, batch: Batch, error: &AuditError) {
         if !std::mem::replace(&mut self.told, true) {
             tracing::error!(
-                error = error.with_causes(),
+                error = crate::domain::with_causes(error),
                 entries = batch.len(),
                 "the audit log wasn't written"
             );
