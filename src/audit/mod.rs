@@ -7,11 +7,14 @@
 
 pub mod entry;
 mod json;
+pub mod keeper;
 pub mod leaves;
 mod line;
+pub mod notices;
 pub mod query;
 mod ranges;
 mod reader;
+pub mod retention;
 mod rows;
 pub mod sequencer;
 pub mod tree;

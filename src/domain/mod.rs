@@ -12,6 +12,7 @@ mod fail_point;
 mod format;
 pub mod ids;
 pub mod problem;
+pub mod retention;
 mod secret;
 mod text;
 
@@ -24,5 +25,6 @@ pub use facts::{
 #[cfg(debug_assertions)]
 pub use fail_point::fail_point;
 pub use format::Format;
+pub use retention::Retention;
 pub use secret::Secret;
 pub use text::visible_length;
