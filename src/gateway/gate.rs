@@ -233,6 +233,11 @@ impl ProxyHttp for Gate {
             if let Some(id) = &ctx.request_id_value {
                 response.insert_header("x-request-id", id.clone())?;
             }
+            // An upstream can't forge one.
+            response.remove_header("audit-receipt");
+            if let Some(intent) = &ctx.intent {
+                response.insert_header("audit-receipt", intent.receipt())?;
+            }
         }
         Ok(())
     }
