@@ -20,7 +20,7 @@ pub use event::{Event, RevokeReason};
 pub use facts::{
     Bot, Impersonation, Membership, Org, OrgRole, OrgStatus, OrgUser, PlatformUser, Principal, Session,
 };
-pub use fail_point::fail_point;
+pub use fail_point::{FAIL_POINTS, fail_point};
 pub use format::Format;
 pub use secret::Secret;
 pub use text::visible_length;

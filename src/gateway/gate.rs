@@ -15,7 +15,7 @@ use super::steps::Way;
 use super::upstream::Upstream;
 use crate::access::Access;
 use crate::audit::AuditWriter;
-use crate::domain::Clock;
+use crate::domain::{Clock, fail_point};
 use crate::identity::Assertions;
 use crate::policy::PolicyEngine;
 use crate::telemetry::{AccessLog, Metrics, StageName};
@@ -177,6 +177,7 @@ impl ProxyHttp for Gate {
         let Some(passport) = ctx.passport.take() else {
             return Error::e_explain(ErrorType::InternalError, "no permit, nothing is forwarded");
         };
+        fail_point("gate.sending");
         let shared = &self.shared;
         let sent = Instant::now();
         let dressed = dress(
@@ -226,6 +227,7 @@ impl ProxyHttp for Gate {
             if relay(response, session.req_header().version) {
                 session.set_keepalive(None);
             }
+            fail_point("gate.answered");
             ctx.progress.status = status;
             if let Some(sent) = ctx.progress.sent {
                 self.shared.metrics.stage(StageName::Upstream, sent.elapsed());

@@ -5,6 +5,7 @@ use super::{AuditError, Closing, OpenIntent, Recovery, Reply, Shared, Work, shar
 use crate::audit::entry::Entry;
 use crate::audit::rows::Opened;
 use crate::audit::tree::Hash;
+use crate::domain::fail_point;
 use crate::store::StoreError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -223,6 +224,7 @@ impl Writer {
         let found = committed.verdicts.iter().zip(&committed.leaves);
         for (work, (verdict, leaf)) in batch.work.into_iter().zip(found) {
             self.answer(work, *verdict, *leaf, committed.base);
+            fail_point("writer.answered");
         }
     }
 
