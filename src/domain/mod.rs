@@ -7,7 +7,6 @@ mod clock;
 mod error;
 mod event;
 mod facts;
-#[cfg(debug_assertions)]
 mod fail_point;
 mod format;
 pub mod ids;
@@ -22,8 +21,7 @@ pub use event::{Event, RevokeReason};
 pub use facts::{
     Bot, Impersonation, Membership, Org, OrgRole, OrgStatus, OrgUser, PlatformUser, Principal, Session,
 };
-#[cfg(debug_assertions)]
-pub use fail_point::fail_point;
+pub use fail_point::{FAIL_POINTS, fail_point};
 pub use format::Format;
 pub use retention::Retention;
 pub use secret::Secret;

@@ -2,7 +2,7 @@
 
 use crate::audit::leaves::{Head, due, signed};
 use crate::audit::tree::LogKey;
-use crate::domain::Millis;
+use crate::domain::{Millis, fail_point};
 use crate::store::{Db, StoreError, Tx};
 
 /// Between two checkpoints of a log that grows.
@@ -52,12 +52,12 @@ async fn sign(db: &Db, key: &LogKey, heads: &[Head], now: Millis) -> Result<usiz
             .map_err(|e| StoreError::Corrupt(format!("a checkpoint can't be signed: {e}")))?;
         notes.push((head, note));
     }
-    crate::fail_point!("sequencer.signed");
+    fail_point("sequencer.signed");
     let mut tx = db.write().await?;
     for (head, note) in &notes {
         write(&mut tx, head, note, now).await?;
     }
-    crate::fail_point!("sequencer.publishing");
+    fail_point("sequencer.publishing");
     tx.commit().await?;
     Ok(notes.len())
 }

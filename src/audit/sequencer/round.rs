@@ -6,6 +6,7 @@
 use crate::audit::leaves::{Head, heads_of, signed};
 use crate::audit::ranges::Ranges;
 use crate::audit::tree::{LogName, leaf_hash, parse_hash};
+use crate::domain::fail_point;
 use crate::domain::ids::OrgId;
 use crate::store::{Db, Row, StoreError, Tx, Value};
 use std::collections::{BTreeMap, HashMap};
@@ -57,13 +58,13 @@ pub(super) async fn round(db: &Db) -> Result<Round, StoreError> {
     let waiting = waiting(&mut tx, &pending).await?;
     let leaves = waiting.len();
     place(&mut tx, waiting).await?;
-    crate::fail_point!("sequencer.placed");
+    fail_point("sequencer.placed");
     for (id, ..) in &pending {
         tx.execute("DELETE FROM audit_pending WHERE id = $1", &[(*id).into()]).await?;
     }
-    crate::fail_point!("sequencer.before_commit");
+    fail_point("sequencer.before_commit");
     tx.commit().await?;
-    crate::fail_point!("sequencer.committed");
+    fail_point("sequencer.committed");
     Ok(Round::Done { leaves, more })
 }
 

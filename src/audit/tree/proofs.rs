@@ -73,26 +73,33 @@ async fn prove(
     tx: &mut Tx,
     head: &Head,
     checkpoint: &Checkpoint,
-    of: impl Fn(&TileHashReader<'_>) -> Result<Vec<Hash>, Error>,
+    of: impl Fn(&TileHashReader<'_>) -> Result<Vec<Hash>, Error> + Send + Sync,
 ) -> Result<Vec<Hash>, ProofError> {
-    let tiles = Tiles::default();
-    let ask = || of(&TileHashReader::new(checkpoint.size, checkpoint.root, &tiles));
-    let mut answer = ask();
-    let wanted = tiles.wanted.take();
-    if answer.is_err() && !wanted.is_empty() {
-        for tile in wanted {
-            let data = read(tx, head, &tile).await?;
-            tiles.known.borrow_mut().insert(tile, data);
-        }
-        answer = ask();
+    let mut known = HashMap::new();
+    for tile in wanted(checkpoint, &of) {
+        let data = read(tx, head, &tile).await?;
+        known.insert(tile, data);
     }
-    answer.map_err(|error| ProofError::Damaged(error.to_string()))
+    let tiles = Tiles { known, ..Tiles::default() };
+    let reader = TileHashReader::new(checkpoint.size, checkpoint.root, &tiles);
+    of(&reader).map_err(|error| ProofError::Damaged(error.to_string()))
 }
 
-/// Tiles that were read, and those that are wanted.
+/// The tiles that a proof needs.
+fn wanted(
+    checkpoint: &Checkpoint,
+    of: impl Fn(&TileHashReader<'_>) -> Result<Vec<Hash>, Error>,
+) -> Vec<Tile> {
+    let none = Tiles::default();
+    // Without tiles this can only fail, but for proofs that need none.
+    drop(of(&TileHashReader::new(checkpoint.size, checkpoint.root, &none)));
+    none.wanted.take()
+}
+
+/// Tiles that were read, and those that were asked for in vain.
 #[derive(Default)]
 struct Tiles {
-    known: RefCell<HashMap<Tile, Vec<u8>>>,
+    known: HashMap<Tile, Vec<u8>>,
     wanted: RefCell<Vec<Tile>>,
 }
 
@@ -102,8 +109,7 @@ impl TileReader for Tiles {
     }
 
     fn read_tiles(&self, tiles: &[Tile]) -> Result<Vec<Vec<u8>>, Error> {
-        let known = self.known.borrow();
-        let found: Option<Vec<Vec<u8>>> = tiles.iter().map(|tile| known.get(tile).cloned()).collect();
+        let found: Option<Vec<Vec<u8>>> = tiles.iter().map(|tile| self.known.get(tile).cloned()).collect();
         found.ok_or_else(|| {
             self.wanted.borrow_mut().extend_from_slice(tiles);
             Error::InvalidTile
