@@ -75,7 +75,7 @@ pub enum Witness {
     /// A notary in this process, with its state in a file.
     File(Notary),
     /// A witness elsewhere.
-    Url(Remote),
+    Url(Box<Remote>),
 }
 
 impl Witness {
@@ -96,7 +96,7 @@ impl Witness {
     /// [`WitnessError::Url`], [`WitnessError::Signature`] when `key` isn't a witness' key.
     pub fn url(url: &str, key: &str) -> Result<Self, WitnessError> {
         let key = CosignerKey::parse(key).map_err(WitnessError::Signature)?;
-        Ok(Self::Url(Remote::new(url, key)?))
+        Ok(Self::Url(Box::new(Remote::new(url, key)?)))
     }
 
     /// What verifies its signatures.
