@@ -97,6 +97,13 @@ async fn of_a_delete_what_has_expired_goes_and_the_rest_is_refused() {
     assert!(shell.execute("DELETE FROM org_audit").await.is_err());
     assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut shell).await.unwrap(), 3);
     shell.execute("UPDATE audit_log SET first = 1 WHERE name = 'org_acme'").await.unwrap();
+    // Kept for longer meanwhile: then it hasn't expired, whatever the log says.
+    let keep = "UPDATE audit_retention SET changed = changed + 1, days = CASE days WHEN 90 THEN 200 ELSE 90 END \
+                WHERE log_kind = 'org'";
+    shell.execute(keep).await.unwrap();
+    assert!(shell.execute("DELETE FROM org_audit").await.is_err());
+    assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut shell).await.unwrap(), 3);
+    shell.execute(keep).await.unwrap();
     assert!(shell.execute("DELETE FROM org_audit").await.is_err());
     assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&mut shell).await.unwrap(), 2);
     // Without a row that says for how long, nothing expires.
