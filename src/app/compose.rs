@@ -226,7 +226,7 @@ async fn records(
     let boot = BootId::random();
     let gateway = if db.is_shared() { boot.as_str() } else { "embedded" };
     let audit = if exclusive {
-        AuditWriter::start(db.clone(), gateway).await?
+        AuditWriter::start_with(db.clone(), gateway, config.audit.commit_timeout).await?
     } else {
         AuditWriter::beside(db.clone())
     };

@@ -8,6 +8,7 @@ use crate::domain::Retention;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use url::Url;
 
 /// The longest that can be asked for: about a hundred years.
@@ -18,6 +19,8 @@ const MAX_DAYS: u64 = 36_500;
 pub struct Audit {
     /// The name of this installation in the checkpoints of its logs; `None`: made up and kept in the records.
     pub origin: Option<String>,
+    /// How long a request waits for its entry to be durable.
+    pub commit_timeout: Duration,
     /// How long entries are kept.
     pub retention: Retention,
     /// Who cosigns checkpoints, if anybody does.
@@ -41,6 +44,7 @@ pub enum WitnessAt {
 /// The section as it is written.
 pub(super) struct RawAudit {
     origin: Setting<Option<String>>,
+    commit_timeout_ms: Setting<u64>,
     org_days: Setting<u32>,
     platform_days: Setting<u32>,
     witness_file: Setting<PathBuf>,
@@ -54,6 +58,7 @@ impl RawAudit {
         let usual = Retention::default();
         Self {
             origin: s.text("origin", None, or_empty(origin)),
+            commit_timeout_ms: s.whole("commit_timeout_ms", 2_000, 50..=60_000),
             org_days: s.whole("org_days", usual.org_days, 1..=MAX_DAYS),
             platform_days: s.whole("platform_days", usual.platform_days, 1..=MAX_DAYS),
             witness_file: s.text("witness_file", PathBuf::new(), any_path),
@@ -90,6 +95,7 @@ impl RawAudit {
         let at_url = self.witness_url.value.zip(self.witness_key.value);
         Audit {
             origin: self.origin.value,
+            commit_timeout: Duration::from_millis(self.commit_timeout_ms.value),
             retention: Retention { org_days: self.org_days.value, platform_days: self.platform_days.value },
             witness: at_url.map(|(url, key)| WitnessAt::Url { url, key }).or(at_file),
         }

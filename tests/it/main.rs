@@ -19,6 +19,7 @@ mod config_examples;
 mod crash;
 mod database;
 mod disk;
+mod disk_faults;
 mod docs_links;
 mod drain;
 mod endings;
