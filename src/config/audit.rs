@@ -115,7 +115,8 @@ fn origin(text: &str) -> Result<String, Complaint> {
 
 fn witness_url(text: &str) -> Result<Url, Complaint> {
     let help = "for example https://witness.example.org; `/add-checkpoint` is put after it";
-    let wrong = || Complaint::new("not the URL of a witness").help(help);
+    let wrong =
+        || Complaint { secret: text.contains('@'), ..Complaint::new("not the URL of a witness").help(help) };
     let url = Url::parse(text).map_err(|_| wrong())?;
     let plain = matches!(url.scheme(), "http" | "https")
         && url.has_host()
