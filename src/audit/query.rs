@@ -204,13 +204,19 @@ fn item(row: &Row, outcomes: &HashMap<String, String>) -> Result<serde_json::Val
     let mut item = parse(row.text(3)?)?;
     if row.text(1)? == "intent"
         && let Some(outcome) = outcomes.get(row.text(2)?)
-        && let (Some(item), Some(outcome)) = (item.as_object_mut(), parse(outcome)?.as_object_mut())
     {
+        merge(&mut item, &mut parse(outcome)?);
+    }
+    Ok(item)
+}
+
+/// Adds what `outcome` tells to the item of its intent.
+pub(super) fn merge(item: &mut serde_json::Value, outcome: &mut serde_json::Value) {
+    if let (Some(item), Some(outcome)) = (item.as_object_mut(), outcome.as_object_mut()) {
         for key in OUTCOME {
             item.insert(key.to_owned(), outcome.remove(key).unwrap_or_default());
         }
     }
-    Ok(item)
 }
 
 #[cfg(test)]

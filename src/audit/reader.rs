@@ -2,7 +2,7 @@
 
 use super::leaves::{self, Head, Leaf};
 use super::tree::{LogKey, LogName, VerifierKey};
-use crate::store::{Db, StoreError};
+use crate::store::{Db, StoreError, Tx};
 use tokio::sync::watch;
 
 /// Reads the logs. Cheap to clone.
@@ -19,6 +19,16 @@ impl AuditReader {
     #[must_use]
     pub const fn new(db: Db, key: LogKey, progress: watch::Receiver<u64>) -> Self {
         Self { db, key, progress }
+    }
+
+    /// The records themselves, for what beside the logs is kept in them.
+    pub(super) const fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// A consistent view of the logs.
+    pub(super) async fn read(&self) -> Result<Tx, StoreError> {
+        self.db.read().await
     }
 
     /// What verifies the checkpoints of `log`; its name is the log's origin.

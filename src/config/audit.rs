@@ -1,28 +1,35 @@
 //! `[audit]`: the two logs.
 
+use super::delivery::{Delivery, RawDelivery};
 use super::document::{Complaint, Document, Setting};
 use super::raw::or_empty;
+use std::path::Path;
 
 /// The two logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audit {
     /// The name of this installation in the checkpoints of its logs; `None`: made up and kept in the records.
     pub origin: Option<String>,
+    /// Who else gets them.
+    pub delivery: Vec<Delivery>,
 }
 
 /// The section as it is written.
 pub(super) struct RawAudit {
     origin: Setting<Option<String>>,
+    pub(super) delivery: Vec<RawDelivery>,
 }
 
 impl RawAudit {
     pub(super) fn read(document: &mut Document<'_>) -> Self {
         let mut s = document.section("audit");
-        Self { origin: s.text("origin", None, or_empty(origin)) }
+        let origin = s.text("origin", None, or_empty(origin));
+        Self { origin, delivery: RawDelivery::read_all(document) }
     }
 
-    pub(super) fn checked(self) -> Audit {
-        Audit { origin: self.origin.value }
+    pub(super) fn checked(self, base: &Path) -> Audit {
+        let delivery = self.delivery.into_iter().filter_map(|delivery| delivery.checked(base)).collect();
+        Audit { origin: self.origin.value, delivery }
     }
 }
 

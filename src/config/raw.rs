@@ -31,7 +31,7 @@ pub(super) struct RawConfig {
     pub(super) policy: RawPolicy,
     impersonation: RawImpersonation,
     session: RawSession,
-    audit: RawAudit,
+    pub(super) audit: RawAudit,
     pub(super) credentials: RawCredentials,
     pub(super) log: RawLog,
 }
@@ -214,7 +214,7 @@ impl RawConfig {
                 ttl: Duration::from_secs(self.impersonation.ttl_seconds.value),
                 mint_per_minute: self.impersonation.mint_per_minute.value,
             },
-            audit: self.audit.checked(),
+            audit: self.audit.checked(base),
             session: Session { max_staleness: Duration::from_millis(self.session.max_staleness_ms.value) },
             credentials: Credentials {
                 token_headers: values(self.credentials.token_headers),
@@ -454,7 +454,7 @@ fn access(text: &str) -> Result<AccessLogTo, Complaint> {
     }
 }
 
-fn one_of<T: Copy>(text: &str, values: &[(&str, T)]) -> Result<T, Complaint> {
+pub(super) fn one_of<T: Copy>(text: &str, values: &[(&str, T)]) -> Result<T, Complaint> {
     values.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<_> = values.iter().map(|(name, _)| format!("`{name}`")).collect();
         Complaint::new(format!("wanted is one of {}", names.join(", ")))
