@@ -17,6 +17,7 @@ pub mod query;
 mod ranges;
 mod reader;
 mod rows;
+pub mod sequencer;
 pub mod tree;
 pub mod writer;
 

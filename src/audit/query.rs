@@ -207,6 +207,10 @@ fn item(row: &Row, outcomes: &HashMap<String, String>) -> Result<serde_json::Val
     {
         merge(&mut item, &mut parse(outcome)?);
     }
+    if let Some(item) = item.as_object_mut() {
+        // Of use only with the line's own bytes: exports and proofs have it.
+        item.shift_remove("salt");
+    }
     Ok(item)
 }
 
