@@ -28,6 +28,8 @@ pub struct Composition {
     pub policy: Arc<PolicyEngine>,
     /// The dual writer.
     pub audit: AuditWriter,
+    /// This gateway's name among those that share the records.
+    pub name: String,
     /// Gives entries their places in the trees; taken when it is stopped.
     pub sequencer: Mutex<Option<Sequencer>>,
     /// The logs, to be read.
@@ -74,7 +76,7 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
     };
     let access_log = AccessLog::start(&sink, metrics.clone())
         .map_err(|source| StartError::File { path: log_path(&config), source })?;
-    let Records { access, audit, reader, sequencer, keys, clock, live } =
+    let Records { access, audit, name, reader, sequencer, keys, clock, live } =
         records(&config, policy.clone(), true, &metrics).await?;
     {
         let metrics = metrics.clone();
@@ -90,6 +92,7 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
         access,
         policy,
         audit,
+        name,
         reader,
         sequencer: Mutex::new(sequencer),
         live,
@@ -178,6 +181,7 @@ pub async fn examine_records(config: &Config) -> Result<Vec<Finding>, StartError
 struct Records {
     access: Arc<Access>,
     audit: AuditWriter,
+    name: String,
     reader: AuditReader,
     sequencer: Option<Sequencer>,
     keys: Arc<Keys>,
@@ -212,9 +216,9 @@ async fn records(
     let keys = Arc::new(keys);
     // One gateway holds a folder, so its name is fixed: the next boot closes what this one leaves open.
     let boot = BootId::random();
-    let gateway = if db.is_shared() { boot.as_str() } else { "embedded" };
+    let gateway = if db.is_shared() { boot.as_str() } else { "embedded" }.to_owned();
     let audit = if exclusive {
-        AuditWriter::start(db.clone(), gateway).await?
+        AuditWriter::start(db.clone(), &gateway).await?
     } else {
         AuditWriter::beside(db.clone())
     };
@@ -253,7 +257,16 @@ async fn records(
         lease,
         cluster,
     };
-    Ok(Records { access: Arc::new(Access::new(parts)), audit, reader, sequencer, keys, clock, live })
+    Ok(Records {
+        access: Arc::new(Access::new(parts)),
+        audit,
+        name: gateway,
+        reader,
+        sequencer,
+        keys,
+        clock,
+        live,
+    })
 }
 
 /// The key that signs checkpoints. The installation's name is set, or made with the key and kept.

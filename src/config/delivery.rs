@@ -110,6 +110,19 @@ impl WebhookUrl {
     }
 }
 
+/// A text that isn't a [`WebhookUrl`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidWebhookUrl(String);
+
+impl std::str::FromStr for WebhookUrl {
+    type Err = InvalidWebhookUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidWebhookUrl> {
+        Self::read(text).map_err(|complaint| InvalidWebhookUrl(complaint.message))
+    }
+}
+
 fn is_this_machine(url: &url::Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",

@@ -25,7 +25,8 @@ mod settings;
 pub use audit::Audit;
 pub use database::{DatabaseUrl, InvalidDatabaseUrl};
 pub use delivery::{
-    DeliverTo, DeliveredAs, DeliveredLogs, Delivery, SyslogAddress, WebhookUrl, webhook_secrets,
+    DeliverTo, DeliveredAs, DeliveredLogs, Delivery, InvalidWebhookUrl, SyslogAddress, WebhookUrl,
+    webhook_secrets,
 };
 pub use fault::{Fault, Faults, Look};
 pub use live_url::{LiveTopology, LiveUrl};

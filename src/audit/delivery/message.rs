@@ -47,15 +47,18 @@ pub(super) struct Item {
 }
 
 impl Message {
-    /// Reads the next of them; `None` at the end of the log.
+    /// Reads the next of them, of those before `until` if that is given; `None` at the end of the log.
     pub(super) async fn read(
         reader: &AuditReader,
         head: &Head,
         from: u64,
+        until: Option<u64>,
         shape: DeliveredAs,
     ) -> Result<Option<Self>, StoreError> {
         let mut tx = reader.read().await?;
-        let leaves = leaves::leaves(&mut tx, head, from, MOST).await?;
+        let most = until.and_then(|until| usize::try_from(until.saturating_sub(from)).ok());
+        let most = most.map_or(MOST, |most| most.min(MOST));
+        let leaves = leaves::leaves(&mut tx, head, from, most).await?;
         let Some(last) = leaves.last() else { return Ok(None) };
         let given: Vec<Given> =
             leaves.iter().filter_map(|leaf| Given::of(leaf).transpose()).collect::<Result<_, _>>()?;

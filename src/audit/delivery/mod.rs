@@ -40,6 +40,8 @@ struct Timing {
     look: Duration,
     /// For a try.
     answer: Duration,
+    /// For a try that is under way when the gateway stops.
+    grace: Duration,
     /// Before the second try.
     first_pause: Duration,
     /// Between two tries, at most.
@@ -51,6 +53,7 @@ const TIMING: Timing = Timing {
     takeover: Duration::from_secs(3),
     look: Duration::from_secs(1),
     answer: Duration::from_secs(10),
+    grace: Duration::from_secs(2),
     first_pause: Duration::from_secs(1),
     longest_pause: Duration::from_secs(300),
 };
@@ -119,15 +122,16 @@ impl Deliveries {
                 way,
                 metrics: metrics.clone(),
                 timing,
+                stop: stop.clone(),
                 held: None,
                 behind: HashMap::new(),
             };
-            tasks.spawn(task.run(stop.clone()));
+            tasks.spawn(task.run());
         }
         Ok(Self { tasks, stop })
     }
 
-    /// Stops. What is being sent is given up, and sent again by whoever delivers next.
+    /// Stops. What is being sent may end; what doesn't soon is sent again by whoever delivers next.
     pub async fn stop(mut self) {
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}

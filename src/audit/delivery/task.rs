@@ -28,6 +28,7 @@ pub(super) struct Task {
     pub(super) way: Way,
     pub(super) metrics: DeliveryMetrics,
     pub(super) timing: Timing,
+    pub(super) stop: CancellationToken,
     /// Until when, by this machine's clock, nobody else delivers.
     pub(super) held: Option<Instant>,
     /// Logs whose last try failed, and those that aren't delivered to the end.
@@ -40,22 +41,21 @@ pub(super) struct Behind {
     /// Not before.
     until: Option<Instant>,
     pauses: Option<Pauses>,
+    /// Where the message that failed ended: tried again it is the same, with the same id.
+    ended: Option<u64>,
     /// When the first entry that it hasn't got was written.
     oldest: Option<Millis>,
 }
 
 impl Task {
     /// Delivers until it is told to stop.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    pub(super) async fn run(mut self) {
+        let stop = self.stop.clone();
         let mut progress = self.reader.progress();
         let mut told = false;
-        loop {
+        while !stop.is_cancelled() {
             progress.mark_unchanged();
-            let round = tokio::select! {
-                () = stop.cancelled() => break,
-                round = self.round() => round,
-            };
-            let wait = match round {
+            let wait = match self.round().await {
                 Ok(wait) => {
                     told = false;
                     wait
@@ -78,7 +78,7 @@ impl Task {
                 }
             };
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => {}
                 () = more => {}
             }
         }
@@ -103,6 +103,9 @@ impl Task {
             let mut sent = false;
             // One message of each log in turn, so that a long one doesn't keep the others waiting.
             for (head, next) in behind {
+                if self.stop.is_cancelled() {
+                    return Ok(Duration::ZERO);
+                }
                 let paused = self.behind.get(&head.log).and_then(|behind| behind.until);
                 if paused.is_none_or(|until| until <= Instant::now()) {
                     if !self.hold().await? {
@@ -136,9 +139,9 @@ impl Task {
 
     /// Sends the next message of one log; whether it got through.
     async fn deliver(&mut self, head: &Head, from: u64) -> Result<bool, StoreError> {
-        let Some(message) = Message::read(&self.reader, head, from, self.shape).await? else {
-            return Ok(false);
-        };
+        let ended = self.behind.get(&head.log).and_then(|behind| behind.ended);
+        let message = Message::read(&self.reader, head, from, ended, self.shape).await?;
+        let Some(message) = message else { return Ok(false) };
         self.behind.entry(head.log.clone()).or_default().oldest = message.oldest;
         let sink = &self.places.sink;
         let verifier = self.reader.verifier(&head.log);
@@ -148,7 +151,10 @@ impl Task {
         let sent = if message.items.is_empty() {
             Ok(())
         } else {
-            self.way.send(&message, &id, now, self.timing.answer).await
+            tokio::select! {
+                sent = self.way.send(&message, &id, now, self.timing.answer) => sent,
+                () = self.over() => return Ok(false),
+            }
         };
         if let Err(error) = sent {
             self.metrics.failure(sink);
@@ -158,6 +164,7 @@ impl Task {
             let behind = self.behind.entry(head.log.clone()).or_default();
             let pause = behind.pauses.get_or_insert_with(|| Pauses::new(first, longest)).next();
             behind.until = Some(Instant::now() + pause);
+            behind.ended = Some(message.to);
             return Ok(false);
         }
         if !self.places.advance(&head.log, from, message.to).await? {
@@ -172,6 +179,12 @@ impl Task {
         }
         self.behind.remove(&head.log);
         Ok(true)
+    }
+
+    /// What is being sent when the gateway stops has a little time to end well: else it comes twice.
+    async fn over(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(self.timing.grace).await;
     }
 
     fn show_oldest(&self) {
