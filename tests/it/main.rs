@@ -11,6 +11,7 @@
 )]
 
 mod asked_again;
+mod audit_entries;
 mod audit_proofs;
 mod audit_tail;
 mod check_command;
