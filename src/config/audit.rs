@@ -1,6 +1,7 @@
 //! `[audit]`: the two logs.
 
 use super::check::fault;
+use super::delivery::{Delivery, RawDelivery};
 use super::document::{Complaint, Document, Setting};
 use super::fault::Fault;
 use super::raw::{any_path, file, or_empty};
@@ -25,6 +26,8 @@ pub struct Audit {
     pub retention: Retention,
     /// Who cosigns checkpoints, if anybody does.
     pub witness: Option<WitnessAt>,
+    /// Who else gets them.
+    pub delivery: Vec<Delivery>,
 }
 
 /// Where a witness is.
@@ -50,13 +53,14 @@ pub(super) struct RawAudit {
     witness_file: Setting<PathBuf>,
     witness_url: Setting<Option<Url>>,
     witness_key: Setting<Option<String>>,
+    pub(super) delivery: Vec<RawDelivery>,
 }
 
 impl RawAudit {
     pub(super) fn read(document: &mut Document<'_>) -> Self {
         let mut s = document.section("audit");
         let usual = Retention::default();
-        Self {
+        let read = Self {
             origin: s.text("origin", None, or_empty(origin)),
             commit_timeout_ms: s.whole("commit_timeout_ms", 2_000, 50..=60_000),
             org_days: s.whole("org_days", usual.org_days, 1..=MAX_DAYS),
@@ -64,7 +68,9 @@ impl RawAudit {
             witness_file: s.text("witness_file", PathBuf::new(), any_path),
             witness_url: s.text("witness_url", None, or_empty(witness_url)),
             witness_key: s.text("witness_key", None, or_empty(witness_key)),
-        }
+            delivery: Vec::new(),
+        };
+        Self { delivery: RawDelivery::read_all(document), ..read }
     }
 
     /// What only shows when the settings are seen together.
@@ -98,6 +104,7 @@ impl RawAudit {
             commit_timeout: Duration::from_millis(self.commit_timeout_ms.value),
             retention: Retention { org_days: self.org_days.value, platform_days: self.platform_days.value },
             witness: at_url.map(|(url, key)| WitnessAt::Url { url, key }).or(at_file),
+            delivery: self.delivery.into_iter().filter_map(|delivery| delivery.checked(base)).collect(),
         }
     }
 }
