@@ -136,9 +136,11 @@ fn activity(item: &Value, name: &str) -> (u64, String) {
         Event::PlatformUserDisabled
         | Event::PlatformUserEnabled
         | Event::SupportAccessChanged
+        | Event::RetentionChanged
+        | Event::AuditChangeRefused
         | Event::PolicyReloaded
         | Event::PolicyRejected => Some(UPDATE),
-        Event::ImpersonationEnded | Event::TokenRevoked => Some(DELETE),
+        Event::ImpersonationEnded | Event::TokenRevoked | Event::AuditExpired => Some(DELETE),
         Event::ImpersonatedRequest | Event::AccessDenied | Event::OrgRequest | Event::OrgAccessDenied => None,
     });
     let by_method = || match text(item, "method")? {
@@ -154,7 +156,8 @@ fn activity(item: &Value, name: &str) -> (u64, String) {
 
 fn severity(item: &Value, name: &str) -> (u64, &'static str) {
     // What docs/operating.md says to alarm on.
-    if text(item, "revoke_reason") == Some("records_restored") || name == "policy.rejected" {
+    let alarming = matches!(name, "policy.rejected" | "audit.change_refused" | "audit.retention_changed");
+    if alarming || text(item, "revoke_reason") == Some("records_restored") {
         HIGH
     } else if status(item, name).0 == FAILURE.0 {
         LOW
@@ -167,7 +170,7 @@ fn status(item: &Value, name: &str) -> (u64, &'static str) {
     let refused = text(item, "decision") == Some("deny") || text(item, "code").is_some();
     let failed = refused
         || status_of(item).is_some_and(|status| status >= 400)
-        || matches!(name, "platform.login_failed" | "policy.rejected")
+        || matches!(name, "platform.login_failed" | "policy.rejected" | "audit.change_refused")
         || matches!(text(item, "outcome"), Some("cut" | "aborted" | "upstream_error" | "not_forwarded"));
     if failed {
         return FAILURE;

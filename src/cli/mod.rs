@@ -15,6 +15,7 @@ mod printer;
 pub mod serve;
 pub mod token;
 pub mod user;
+pub mod witness;
 
 pub use printer::Printer;
 
@@ -73,6 +74,8 @@ pub enum Command {
     Doctor(doctor::Args),
     /// Bring the tables in PostgreSQL up to date
     Migrate(migrate::Args),
+    /// Cosign somebody else's audit logs, as long as they only grow
+    Witness(witness::Args),
     /// Check and test policies
     Policy(policy::Args),
     /// Issue tokens on a configured server
@@ -175,6 +178,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             Command::Check(args) => check::run(&args, &mut out),
             Command::Doctor(args) => doctor::run(&args, &mut out),
             Command::Migrate(args) => migrate::run(&args, &mut out),
+            Command::Witness(args) => witness::run(&args, &mut out),
             Command::Policy(args) => policy::run(args),
             Command::Token(args) => token::run(args),
             Command::Org(args) => org::run(args),

@@ -22,7 +22,7 @@ mod net;
 mod raw;
 mod settings;
 
-pub use audit::Audit;
+pub use audit::{Audit, WitnessAt};
 pub use database::{DatabaseUrl, InvalidDatabaseUrl};
 pub use delivery::{
     DeliverTo, DeliveredAs, DeliveredLogs, Delivery, InvalidWebhookUrl, SyslogAddress, WebhookUrl,

@@ -251,7 +251,7 @@ fn values<T>(settings: Vec<Setting<T>>) -> Vec<T> {
 }
 
 /// The file that is named, if any is.
-fn file(base: &Path, setting: &Setting<PathBuf>) -> Option<PathBuf> {
+pub(super) fn file(base: &Path, setting: &Setting<PathBuf>) -> Option<PathBuf> {
     Some(&setting.value).filter(|path| !path.as_os_str().is_empty()).map(|path| base.join(path))
 }
 
@@ -411,7 +411,7 @@ fn path(text: &str) -> Result<PathBuf, Complaint> {
 
 /// A path, or nothing.
 #[expect(clippy::unnecessary_wraps, reason = "the shape of every reader of a text")]
-fn any_path(text: &str) -> Result<PathBuf, Complaint> {
+pub(super) fn any_path(text: &str) -> Result<PathBuf, Complaint> {
     Ok(text.into())
 }
 
