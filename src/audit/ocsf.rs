@@ -136,10 +136,10 @@ fn activity(item: &Value, name: &str) -> (u64, String) {
         Event::PlatformUserDisabled
         | Event::PlatformUserEnabled
         | Event::SupportAccessChanged
-        | Event::PolicyReloaded
-        | Event::PolicyRejected
+        | Event::RetentionChanged
         | Event::AuditChangeRefused
-        | Event::RetentionChanged => Some(UPDATE),
+        | Event::PolicyReloaded
+        | Event::PolicyRejected => Some(UPDATE),
         Event::ImpersonationEnded | Event::TokenRevoked | Event::AuditExpired => Some(DELETE),
         Event::ImpersonatedRequest | Event::AccessDenied | Event::OrgRequest | Event::OrgAccessDenied => None,
     });
@@ -156,9 +156,8 @@ fn activity(item: &Value, name: &str) -> (u64, String) {
 
 fn severity(item: &Value, name: &str) -> (u64, &'static str) {
     // What docs/operating.md says to alarm on.
-    if text(item, "revoke_reason") == Some("records_restored")
-        || matches!(name, "policy.rejected" | "audit.change_refused")
-    {
+    let alarming = matches!(name, "policy.rejected" | "audit.change_refused" | "audit.retention_changed");
+    if alarming || text(item, "revoke_reason") == Some("records_restored") {
         HIGH
     } else if status(item, name).0 == FAILURE.0 {
         LOW

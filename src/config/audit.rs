@@ -26,7 +26,7 @@ pub struct Audit {
     pub retention: Retention,
     /// Who cosigns checkpoints, if anybody does.
     pub witness: Option<WitnessAt>,
-    /// Who else gets them.
+    /// Who else gets the entries.
     pub delivery: Vec<Delivery>,
 }
 
@@ -60,7 +60,7 @@ impl RawAudit {
     pub(super) fn read(document: &mut Document<'_>) -> Self {
         let mut s = document.section("audit");
         let usual = Retention::default();
-        let read = Self {
+        Self {
             origin: s.text("origin", None, or_empty(origin)),
             commit_timeout_ms: s.whole("commit_timeout_ms", 2_000, 50..=60_000),
             org_days: s.whole("org_days", usual.org_days, 1..=MAX_DAYS),
@@ -68,9 +68,8 @@ impl RawAudit {
             witness_file: s.text("witness_file", PathBuf::new(), any_path),
             witness_url: s.text("witness_url", None, or_empty(witness_url)),
             witness_key: s.text("witness_key", None, or_empty(witness_key)),
-            delivery: Vec::new(),
-        };
-        Self { delivery: RawDelivery::read_all(document), ..read }
+            delivery: RawDelivery::read_all(document),
+        }
     }
 
     /// What only shows when the settings are seen together.
@@ -98,13 +97,14 @@ impl RawAudit {
 
     pub(super) fn checked(self, base: &Path) -> Audit {
         let at_file = file(base, &self.witness_file).map(WitnessAt::File);
+        let delivery = self.delivery.into_iter().filter_map(|delivery| delivery.checked(base)).collect();
         let at_url = self.witness_url.value.zip(self.witness_key.value);
         Audit {
             origin: self.origin.value,
             commit_timeout: Duration::from_millis(self.commit_timeout_ms.value),
             retention: Retention { org_days: self.org_days.value, platform_days: self.platform_days.value },
             witness: at_url.map(|(url, key)| WitnessAt::Url { url, key }).or(at_file),
-            delivery: self.delivery.into_iter().filter_map(|delivery| delivery.checked(base)).collect(),
+            delivery,
         }
     }
 }

@@ -72,9 +72,9 @@ impl Task {
             let more = async {
                 // Who doesn't deliver has nothing to do with what comes.
                 if self.held.is_some() {
-                    grown(&mut progress, wait).await
+                    grown(&mut progress, wait).await;
                 } else {
-                    tokio::time::sleep(wait).await
+                    tokio::time::sleep(wait).await;
                 }
             };
             tokio::select! {
