@@ -6,7 +6,6 @@ use crate::access::{Access, AccessParts, AccessSettings, Cluster, Lease, Rule};
 use crate::audit::keeper::Keeper;
 use crate::audit::sequencer::Sequencer;
 use crate::audit::tree::{LogKey, LogName};
-use crate::audit::witness::Witness;
 use crate::audit::{AuditReader, AuditWriter};
 use crate::config::{AccessLogTo, Config, Database, DatabaseUrl};
 use crate::domain::ids::BootId;
@@ -34,8 +33,6 @@ pub struct Composition {
     pub sequencer: Mutex<Option<Sequencer>>,
     /// Lets go what has expired, until the gateway stops.
     pub keeper: Mutex<Option<Keeper>>,
-    /// Who cosigns checkpoints.
-    pub witness: Option<Arc<Witness>>,
     /// The logs, to be read.
     pub reader: AuditReader,
     /// Live sessions, for their health.
@@ -80,7 +77,7 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
     };
     let access_log = AccessLog::start(&sink, metrics.clone())
         .map_err(|source| StartError::File { path: log_path(&config), source })?;
-    let Records { access, audit, reader, sequencer, keeper, witness, keys, clock, live } =
+    let Records { access, audit, reader, sequencer, keeper, keys, clock, live } =
         records(&config, policy.clone(), true, &metrics).await?;
     {
         let metrics = metrics.clone();
@@ -99,7 +96,6 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
         reader,
         sequencer: Mutex::new(sequencer),
         keeper: Mutex::new(keeper),
-        witness,
         live,
         keys,
         assertions,
@@ -191,7 +187,6 @@ struct Records {
     reader: AuditReader,
     sequencer: Option<Sequencer>,
     keeper: Option<Keeper>,
-    witness: Option<Arc<Witness>>,
     keys: Arc<Keys>,
     clock: Arc<dyn Clock>,
     live: Arc<dyn Live>,
@@ -232,14 +227,14 @@ async fn records(
     };
     let log_key = log_key(config, &db, &sealer).await?;
     // An operator's command leaves it to the gateway, or to its next start.
-    let sequencer = exclusive.then(|| Sequencer::start(db.clone(), log_key.clone()));
-    let (sequencer, sequenced) = sequencer.unzip();
-    let keeper = exclusive.then(|| Keeper::start(db.clone(), config.audit.retention));
     let witness = if exclusive {
-        witness::open(&config.audit, &log_key.verifier(&LogName::Platform), clock.clone())?
+        witness::open(config, &log_key.verifier(&LogName::Platform), clock.clone())?
     } else {
         None
     };
+    let sequencer = exclusive.then(|| Sequencer::start(db.clone(), log_key.clone(), witness));
+    let (sequencer, sequenced) = sequencer.unzip();
+    let keeper = exclusive.then(|| Keeper::start(db.clone(), config.audit.retention));
     let reader = AuditReader::new(db.clone(), log_key, sequenced);
     let tokens = Tokens::new(keys.clone(), &config.server.public_url.to_string());
     let settings = AccessSettings {
@@ -272,7 +267,7 @@ async fn records(
         cluster,
     };
     let access = Arc::new(Access::new(parts));
-    Ok(Records { access, audit, reader, sequencer, keeper, witness, keys, clock, live })
+    Ok(Records { access, audit, reader, sequencer, keeper, keys, clock, live })
 }
 
 /// The key that signs checkpoints. The installation's name is set, or made with the key and kept.

@@ -2,7 +2,7 @@
 //! the logs hold (SQLite tells of it; PostgreSQL's own log does, see `drawbridge doctor`), or changed how long it is
 //! kept.
 
-use super::retention::act;
+use super::entry::{Entry, Stage};
 use super::rows::write_act;
 use crate::domain::{Event, Millis};
 use crate::store::{Db, StoreError};
@@ -49,7 +49,7 @@ pub async fn take(db: &Db) -> Result<usize, StoreError> {
             _ => Event::AuditChangeRefused,
         };
         tracing::warn!(what, about, detail = told.detail, count = told.count, "the database tells");
-        let mut entry = act(event, told.time);
+        let mut entry = Entry::system(event, Stage::Act, told.time);
         entry.count = told.count;
         entry.resource = Some(about);
         entry.details.insert("detail".to_owned(), json!(told.detail));

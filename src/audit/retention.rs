@@ -8,16 +8,14 @@
 #[cfg(test)]
 mod tests;
 
-use super::entry::{ActorType, Entry, Logs, Stage};
+use super::entry::{Entry, Logs, Stage};
 use super::leaves::{Head, heads, signed, table, unsigned};
 use super::rows::write_act;
 use super::tree::LogName;
-use crate::domain::ids::RequestId;
 use crate::domain::retention::days;
 use crate::domain::{Event, Millis, Retention, rfc3339};
 use crate::store::{Db, StoreError, Tx};
 use serde_json::json;
-use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Entries that go in one transaction, at most: on SQLite the writer waits for so long. PostgreSQL's function allows
@@ -156,7 +154,7 @@ async fn cut(db: &Db, seen: &Head, keep: Millis) -> Result<u64, StoreError> {
 
 /// The entry that tells of it.
 fn told(head: &Head, upto: u64, cutoff: Millis, now: Millis) -> Entry {
-    let mut entry = act(Event::AuditExpired, now);
+    let mut entry = Entry::system(Event::AuditExpired, Stage::Act, now);
     if let LogName::Org(org) = &head.log {
         entry.org_id = Some(org.clone());
         entry.logs = Logs::Both;
@@ -171,42 +169,4 @@ fn told(head: &Head, upto: u64, cutoff: Millis, now: Millis) -> Entry {
         entry.details.insert(name.to_owned(), value);
     }
     entry
-}
-
-/// An act of the gateway itself.
-pub(super) fn act(event: Event, time: Millis) -> Entry {
-    Entry {
-        event,
-        stage: Stage::Act,
-        time,
-        request_id: RequestId::random(),
-        actor_type: ActorType::System,
-        actor: "system".to_owned(),
-        actor_name: "Drawbridge".to_owned(),
-        platform_user: None,
-        acting_user_id: None,
-        acting_bot_id: None,
-        token_id: None,
-        org_id: None,
-        logs: Logs::Platform,
-        impersonation_id: None,
-        impersonation_seq: None,
-        action: None,
-        resource: None,
-        method: None,
-        path: None,
-        query_keys: Vec::new(),
-        decision: None,
-        code: None,
-        policies: Arc::from([]),
-        policy_hash: None,
-        source_address: None,
-        user_agent: None,
-        reason: None,
-        ticket_ref: None,
-        revoke_reason: None,
-        status: None,
-        count: 1,
-        details: serde_json::Map::new(),
-    }
 }
