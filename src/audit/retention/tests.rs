@@ -41,7 +41,7 @@ fn act(event: Event, time: Millis) -> Entry {
 async fn wrote(db: &Db, org: Option<&str>, age: Millis) -> Entry {
     let mut tx = db.write().await.unwrap();
     let time = tx.now().await.unwrap() - age;
-    let mut entry = act(Event::SupportAccessChanged, time);
+    let mut entry = Entry::system(Event::SupportAccessChanged, Stage::Act, time);
     if let Some(org) = org {
         entry.org_id = Some(OrgId::parse(org).unwrap());
         entry.logs = Logs::Both;
@@ -197,7 +197,11 @@ async fn a_long_backlog_goes_in_small_transactions(engine: Engine) {
     let time = tx.now().await.unwrap() - days(100);
     for _ in 0..2_300 {
         let org = Some(OrgId::parse("org_acme").unwrap());
-        let entry = Entry { org_id: org, logs: Logs::Org, ..act(Event::SupportAccessChanged, time) };
+        let entry = Entry {
+            org_id: org,
+            logs: Logs::Org,
+            ..Entry::system(Event::SupportAccessChanged, Stage::Act, time)
+        };
         write_act(&mut tx, &entry).await.unwrap();
     }
     tx.commit().await.unwrap();
@@ -228,7 +232,7 @@ async fn word_of_what_went_goes_without_a_word(engine: Engine) {
     let db = &store.db;
     let mut tx = db.write().await.unwrap();
     let time = tx.now().await.unwrap() - days(366);
-    write_act(&mut tx, &act(Event::AuditExpired, time)).await.unwrap();
+    write_act(&mut tx, &Entry::system(Event::AuditExpired, Stage::Act, time)).await.unwrap();
     tx.commit().await.unwrap();
     settle(db, &key()).await.unwrap();
     assert_eq!(expire_now(db).await.unwrap(), 1);
