@@ -6,6 +6,7 @@
 //! [`AuditReader`]. What is recorded when is decided elsewhere (`@audit` on the policies).
 
 pub mod entry;
+pub mod export;
 mod json;
 pub mod leaves;
 mod line;
@@ -14,6 +15,7 @@ mod ranges;
 mod reader;
 mod rows;
 pub mod tree;
+pub mod verify;
 pub mod writer;
 
 pub use entry::{ActorType, Entry, Logs, Outcome, Stage};

@@ -1,0 +1,5 @@
+//! placeholder
+/// x
+pub struct Export;
+/// x
+pub struct ExportError;
