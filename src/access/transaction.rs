@@ -2,8 +2,8 @@
 //! last, under the head row's lock), then in force in this process before the call answers.
 
 use super::{Access, Rule};
-use crate::domain::RevokeReason;
 use crate::domain::ids::Subject;
+use crate::domain::{RevokeReason, fail_point};
 use crate::policy::Denial;
 use crate::store::{ChangeRecord, Effect, StoreError, Tx, change};
 use std::future::Future;
@@ -128,7 +128,9 @@ impl Access {
             };
             numbered.push((position, record));
         }
+        fail_point("act.before_commit");
         tx.commit().await?;
+        fail_point("act.committed");
         self.publish(&numbered);
         // That a time is over, every gateway sees by itself.
         let told =

@@ -1,7 +1,7 @@
 //! The admin listener: health, readiness, metrics. Never through the gate, so keep it off the public net.
 
 use crate::access::Access;
-use crate::audit::AuditWriter;
+use crate::audit::{AuditReader, AuditWriter};
 use crate::domain::Millis;
 use crate::policy::PolicyEngine;
 use crate::store::Live;
@@ -28,6 +28,7 @@ pub(super) struct AdminState {
     pub(super) access: Arc<Access>,
     pub(super) policy: Arc<PolicyEngine>,
     pub(super) audit: AuditWriter,
+    pub(super) reader: AuditReader,
     pub(super) live: Arc<dyn Live>,
     pub(super) metrics: Metrics,
     /// Set at the beginning of a soft stop: load balancers look elsewhere.
@@ -80,6 +81,8 @@ async fn ready(State(state): State<AdminState>) -> Response {
             "latched": audit.latched,
             "queued": audit.queued,
             "open_intents": audit.open,
+            // Entries that can't get their places in the trees.
+            "sequencer_failing": state.reader.failing(),
         },
         // A cache and a bell: whatever it is like, requests are taken.
         "live": state.live.health(),
@@ -96,6 +99,15 @@ async fn metrics(State(state): State<AdminState>) -> Response {
         }
     }
     state.metrics.audit_queue(state.audit.stats().queued);
+    match state.reader.unsequenced().await {
+        Ok((transactions, age)) => state.metrics.audit_unsequenced(transactions, age),
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what isn't in the trees can't be counted"
+            );
+        }
+    }
     let age = u64::try_from(state.access.view_age()).unwrap_or_default();
     state.metrics.view_age(Duration::from_millis(age));
     state.metrics.policy_hash(state.policy.snapshot().hash());

@@ -3,6 +3,7 @@
 use super::error::StartError;
 use super::live;
 use crate::access::{Access, AccessParts, AccessSettings, Cluster, Lease, Rule};
+use crate::audit::sequencer::Sequencer;
 use crate::audit::tree::LogKey;
 use crate::audit::{AuditReader, AuditWriter};
 use crate::config::{AccessLogTo, Config, Database, DatabaseUrl};
@@ -13,6 +14,7 @@ use crate::policy::{PolicyEngine, PolicyFolders};
 use crate::store::db::{Finding, Migrated, examine, migrate};
 use crate::store::{Db, DbOptions, Live, PostgresOptions, Target, change};
 use crate::telemetry::{AccessLog, AccessSink, Metrics};
+use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,6 +28,8 @@ pub struct Composition {
     pub policy: Arc<PolicyEngine>,
     /// The dual writer.
     pub audit: AuditWriter,
+    /// Gives entries their places in the trees; taken when it is stopped.
+    pub sequencer: Mutex<Option<Sequencer>>,
     /// The logs, to be read.
     pub reader: AuditReader,
     /// Live sessions, for their health.
@@ -70,7 +74,7 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
     };
     let access_log = AccessLog::start(&sink, metrics.clone())
         .map_err(|source| StartError::File { path: log_path(&config), source })?;
-    let Records { access, audit, reader, keys, clock, live } =
+    let Records { access, audit, reader, sequencer, keys, clock, live } =
         records(&config, policy.clone(), true, &metrics).await?;
     {
         let metrics = metrics.clone();
@@ -87,6 +91,7 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
         policy,
         audit,
         reader,
+        sequencer: Mutex::new(sequencer),
         live,
         keys,
         assertions,
@@ -174,6 +179,7 @@ struct Records {
     access: Arc<Access>,
     audit: AuditWriter,
     reader: AuditReader,
+    sequencer: Option<Sequencer>,
     keys: Arc<Keys>,
     clock: Arc<dyn Clock>,
     live: Arc<dyn Live>,
@@ -213,8 +219,10 @@ async fn records(
         AuditWriter::beside(db.clone())
     };
     let log_key = log_key(config, &db, &sealer).await?;
-    let (_progress, progress) = tokio::sync::watch::channel(0);
-    let reader = AuditReader::new(db.clone(), log_key, progress);
+    // An operator's command leaves it to the gateway, or to its next start.
+    let sequencer = exclusive.then(|| Sequencer::start(db.clone(), log_key.clone()));
+    let (sequencer, sequenced) = sequencer.unzip();
+    let reader = AuditReader::new(db.clone(), log_key, sequenced);
     let tokens = Tokens::new(keys.clone(), &config.server.public_url.to_string());
     let settings = AccessSettings {
         impersonation_ttl: Millis::try_from(config.impersonation.ttl.as_millis()).unwrap_or(Millis::MAX),
@@ -245,7 +253,7 @@ async fn records(
         lease,
         cluster,
     };
-    Ok(Records { access: Arc::new(Access::new(parts)), audit, reader, keys, clock, live })
+    Ok(Records { access: Arc::new(Access::new(parts)), audit, reader, sequencer, keys, clock, live })
 }
 
 /// The key that signs checkpoints. The installation's name is set, or made with the key and kept.

@@ -93,6 +93,7 @@ pub async fn start(parts: Composition, sockets: Sockets) -> Result<Running, Star
         access: parts.access.clone(),
         policy: parts.policy.clone(),
         audit: parts.audit.clone(),
+        reader: parts.reader.clone(),
         live: parts.live.clone(),
         metrics: parts.metrics.clone(),
         draining: draining.clone(),
@@ -150,6 +151,11 @@ impl Running {
         self.gateway.shutdown().await;
         self.background.cancel();
         self.parts.audit.drain().await;
+        // What was written last is signed too.
+        let sequencer = self.parts.sequencer.lock().take();
+        if let Some(sequencer) = sequencer {
+            sequencer.stop().await;
+        }
         if let Some(following) = self.following {
             following.leave().await;
         }

@@ -3,7 +3,7 @@
 
 use super::tree::{Edge, Hash, LogName, parse_hash};
 use crate::domain::Millis;
-use crate::store::{Row, StoreError, Tx};
+use crate::store::{Row, StoreError, Tx, Value};
 
 /// Leaves read at once, at most.
 pub const MAX: usize = 1_000;
@@ -85,6 +85,35 @@ pub async fn heads(tx: &mut Tx) -> Result<Vec<Head>, StoreError> {
     tx.rows_dynamic(text, &[]).await?.iter().map(read_head).collect()
 }
 
+/// The heads of those of `logs` that have one.
+pub(super) async fn heads_of(tx: &mut Tx, logs: &[&LogName]) -> Result<Vec<Head>, StoreError> {
+    let mut heads = Vec::with_capacity(logs.len());
+    for some in logs.chunks(64) {
+        let list: Vec<String> = (1..=some.len()).map(|n| format!("${n}")).collect();
+        let text = format!("SELECT {COLUMNS} FROM audit_log WHERE name IN ({})", list.join(", "));
+        let args: Vec<Value> = some.iter().map(|log| log.as_str().into()).collect();
+        for row in tx.rows_dynamic(text, &args).await? {
+            heads.push(read_head(&row)?);
+        }
+    }
+    Ok(heads)
+}
+
+/// Heads whose checkpoint is due: signed at or before `grown` and grown since, or signed at or before `rested`.
+pub(super) async fn due(
+    tx: &mut Tx,
+    grown: Millis,
+    rested: Millis,
+    limit: i64,
+) -> Result<Vec<Head>, StoreError> {
+    let text = format!(
+        "SELECT {COLUMNS} FROM audit_log WHERE size > signed_size AND signed_at <= $1 \
+         UNION SELECT {COLUMNS} FROM audit_log WHERE signed_at <= $2 ORDER BY id LIMIT $3"
+    );
+    let args = [grown.into(), rested.into(), limit.into()];
+    tx.rows_dynamic(text, &args).await?.iter().map(read_head).collect()
+}
+
 /// The leaves of the log of `head` from `from` on: up to `limit` (at most [`MAX`]), fewer only at the end of the log.
 ///
 /// # Errors
@@ -98,6 +127,35 @@ pub async fn leaves(tx: &mut Tx, head: &Head, from: u64, limit: usize) -> Result
     );
     let args = [head.id.into(), signed(from).into(), signed(until).into()];
     tx.rows_dynamic(text, &args).await?.iter().map(read_leaf).collect()
+}
+
+/// The kept checkpoints of sizes from `from` on, smallest first.
+pub(super) async fn kept_checkpoints(
+    tx: &mut Tx,
+    head: &Head,
+    from: u64,
+) -> Result<Vec<(u64, String)>, StoreError> {
+    let text = "SELECT size, note FROM audit_checkpoint WHERE log = $1 AND size >= $2 ORDER BY size";
+    let rows = tx.rows(text, &[head.id.into(), signed(from).into()]).await?;
+    rows.iter().map(|row| Ok((unsigned(row.int(0)?)?, row.text(1)?.to_owned()))).collect()
+}
+
+/// The index of a request's intent, or else of its first entry.
+pub(super) async fn place_of(tx: &mut Tx, log: &LogName, request: &str) -> Result<Option<u64>, StoreError> {
+    let Some(head) = head(tx, log).await? else { return Ok(None) };
+    let (table, org) = match log {
+        LogName::Platform => (table(log), ""),
+        LogName::Org(_) => (table(log), " AND e.org_id = $3"),
+    };
+    let text = format!(
+        "SELECT l.idx FROM {table} e JOIN audit_leaf l ON l.log = $2 AND l.entry = e.n \
+         WHERE e.request_id = $1{org} ORDER BY CASE WHEN e.stage = 'intent' THEN 0 ELSE 1 END, l.idx LIMIT 1"
+    );
+    let mut args = vec![request.into(), head.id.into()];
+    if let LogName::Org(org) = log {
+        args.push(org.as_str().into());
+    }
+    tx.rows_dynamic(text, &args).await?.first().map(|row| unsigned(row.int(0)?)).transpose()
 }
 
 fn read_leaf(row: &Row) -> Result<Leaf, StoreError> {

@@ -14,6 +14,7 @@ pub mod query;
 mod ranges;
 mod reader;
 mod rows;
+pub mod sequencer;
 pub mod tree;
 pub mod verify;
 pub mod writer;

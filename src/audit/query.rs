@@ -210,6 +210,10 @@ fn item(row: &Row, outcomes: &HashMap<String, String>) -> Result<serde_json::Val
             item.insert(key.to_owned(), outcome.remove(key).unwrap_or_default());
         }
     }
+    if let Some(item) = item.as_object_mut() {
+        // Of use only with the line's own bytes: exports and proofs have it.
+        item.shift_remove("salt");
+    }
     Ok(item)
 }
 

@@ -3,7 +3,7 @@
 use super::entry::{Entry, Logs, Outcome, Stage};
 use super::line;
 use super::ranges::Ranges;
-use super::tree::bond;
+use super::tree::{Hash, bond, leaf_hash};
 use crate::domain::ids::{ImpersonationId, OrgId, PlatformUserId, RequestId};
 use crate::domain::{Event, Millis};
 use crate::store::{Row, StoreError, Tx, Value};
@@ -47,13 +47,14 @@ fn text<T: AsRef<str>>(value: Option<T>) -> Value {
 }
 
 impl Rows {
-    /// Adds `entry` to the logs that it goes to. An intent gets its running number, and the gateway whose it is to close.
+    /// Adds `entry` to the logs that it goes to. An intent gets its running number, and the gateway whose it is to
+    /// close. Gives the leaf of the org's log, or else of the platform's.
     pub(super) fn push(
         &mut self,
         entry: &Entry,
         seq: Option<i64>,
         gateway: Option<&str>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Hash, StoreError> {
         let part = line::part(entry);
         let org = entry.org_id.as_ref();
         let org_log = org.filter(|_| entry.logs != Logs::Platform);
@@ -63,11 +64,16 @@ impl Rows {
         let salt = if in_org.is_some() && platform_log { Some(salt()?) } else { None };
         let in_platform =
             platform_log.then(|| line::platform(entry, &part, seq, salt.as_deref())).transpose()?;
-        let bonds = (to(in_platform.as_ref().map(|l| &l.body)), to(in_org.as_ref().map(|l| &l.body)));
+        let bonds = (in_platform.as_ref().map(|l| bond(&l.body)), in_org.as_ref().map(|l| bond(&l.body)));
+        let leaf = match (&in_org, &in_platform) {
+            (Some(line), _) => leaf_hash(&line.body, bonds.0.as_ref()),
+            (None, Some(line)) => leaf_hash(&line.body, bonds.1.as_ref()),
+            (None, None) => return Err(StoreError::Corrupt("an entry for no log".to_owned())),
+        };
         if let (Some(org), Some(written)) = (org_log, in_org) {
             self.org.push(org.as_str().into());
             self.org.extend(columns(entry, &part, written.actor));
-            self.org.extend([written.body.into(), bonds.0]);
+            self.org.extend([written.body.into(), column(bonds.0)]);
         }
         if let Some(written) = in_platform {
             let person = entry.platform_user.as_ref().map(|(id, _)| id.as_str());
@@ -77,9 +83,9 @@ impl Rows {
             self.platform.push(text(org.map(OrgId::as_str)));
             self.platform.extend(columns(entry, &part, written.actor));
             self.platform.extend([text(person), text(entry.ticket_ref.as_deref()), text(gateway)]);
-            self.platform.extend([written.body.into(), bonds.1]);
+            self.platform.extend([written.body.into(), column(bonds.1)]);
         }
-        Ok(())
+        Ok(leaf)
     }
 
     /// Adds what closes `opened`, to both logs.
@@ -94,7 +100,7 @@ impl Rows {
         let salt = opened.org_id.as_ref().map(|_| salt()).transpose()?;
         let in_org = opened.org_id.as_ref().map(|_| line(None)).transpose()?;
         let in_platform = line(salt.as_deref())?;
-        let bonds = (to(Some(&in_platform)), to(in_org.as_ref()));
+        let bonds = (column(Some(bond(&in_platform))), column(in_org.as_ref().map(|line| bond(line))));
         let columns = || {
             [
                 opened.request_id.as_str().into(),
@@ -148,9 +154,9 @@ fn positions(rows: &[Row]) -> Result<Ranges, StoreError> {
     rows.iter().map(|row| row.int(0)).collect()
 }
 
-/// The bond to `line`, as its column has it.
-fn to(line: Option<&String>) -> Value {
-    line.map_or_else(String::new, |line| bond(line).to_string()).into()
+/// A bond as its column has it.
+fn column(bond: Option<Hash>) -> Value {
+    bond.map_or_else(String::new, |bond| bond.to_string()).into()
 }
 
 fn columns(entry: &Entry, part: &str, actor: &str) -> [Value; 9] {

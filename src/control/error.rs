@@ -28,6 +28,8 @@ pub(super) enum Fault {
     Query(String),
     /// The records can't be read.
     Store(StoreError),
+    /// It will be there in a moment.
+    NotYet(&'static str),
 }
 
 /// Status, code, detail, offending member, seconds for `Retry-After`.
@@ -89,6 +91,9 @@ fn answer(fault: &Fault) -> Answer {
         }
         Fault::Body(detail) => Answer::new(422, "INVALID_BODY", detail.as_str()),
         Fault::Query(detail) => Answer::new(400, "BAD_REQUEST", detail.as_str()),
+        Fault::NotYet(detail) => {
+            Answer { retry_after: Some(1), ..Answer::new(503, "AUDIT_UNAVAILABLE", *detail) }
+        }
     }
 }
 

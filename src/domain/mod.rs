@@ -4,8 +4,10 @@
 //! identifiers in [`ids`], [`RevokeReason`], [`Event`], [`Clock`].
 
 mod clock;
+mod error;
 mod event;
 mod facts;
+mod fail_point;
 mod format;
 pub mod ids;
 pub mod problem;
@@ -13,10 +15,12 @@ mod secret;
 mod text;
 
 pub use clock::{Clock, Millis, ShiftedClock, SystemClock, boot_time, parse_rfc3339, rfc3339};
+pub use error::with_causes;
 pub use event::{Event, RevokeReason};
 pub use facts::{
     Bot, Impersonation, Membership, Org, OrgRole, OrgStatus, OrgUser, PlatformUser, Principal, Session,
 };
+pub use fail_point::{FAIL_POINTS, fail_point};
 pub use format::Format;
 pub use secret::Secret;
 pub use text::visible_length;

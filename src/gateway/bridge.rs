@@ -209,6 +209,9 @@ async fn write(session: &mut Session, ctx: &mut Context, response: Response<Body
     if let Some(id) = &ctx.request_id_value {
         head.insert_header("x-request-id", id.clone())?;
     }
+    if let Some(intent) = &ctx.intent {
+        head.insert_header("audit-receipt", intent.receipt())?;
+    }
     if !bodiless && !parts.headers.contains_key(header::CONTENT_LENGTH) {
         match axum::body::HttpBody::size_hint(&body).exact() {
             Some(length) => head.insert_header(header::CONTENT_LENGTH, length)?,

@@ -15,7 +15,7 @@ use super::steps::Way;
 use super::upstream::Upstream;
 use crate::access::Access;
 use crate::audit::AuditWriter;
-use crate::domain::Clock;
+use crate::domain::{Clock, fail_point};
 use crate::identity::Assertions;
 use crate::policy::PolicyEngine;
 use crate::telemetry::{AccessLog, Metrics, StageName};
@@ -177,6 +177,7 @@ impl ProxyHttp for Gate {
         let Some(passport) = ctx.passport.take() else {
             return Error::e_explain(ErrorType::InternalError, "no permit, nothing is forwarded");
         };
+        fail_point("gate.sending");
         let shared = &self.shared;
         let sent = Instant::now();
         let dressed = dress(
@@ -226,12 +227,18 @@ impl ProxyHttp for Gate {
             if relay(response, session.req_header().version) {
                 session.set_keepalive(None);
             }
+            fail_point("gate.answered");
             ctx.progress.status = status;
             if let Some(sent) = ctx.progress.sent {
                 self.shared.metrics.stage(StageName::Upstream, sent.elapsed());
             }
             if let Some(id) = &ctx.request_id_value {
                 response.insert_header("x-request-id", id.clone())?;
+            }
+            // An upstream can't forge one.
+            response.remove_header("audit-receipt");
+            if let Some(intent) = &ctx.intent {
+                response.insert_header("audit-receipt", intent.receipt())?;
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use crate::access::HandlerRefusal;
 use crate::audit::entry::Logs;
 use crate::audit::{ActorType, AuditWriter, Entry, IntentError, Stage};
 use crate::domain::ids::OrgId;
-use crate::domain::{Event, Principal, Session};
+use crate::domain::{Event, Principal, Session, fail_point};
 use crate::policy::Duty;
 use std::sync::Arc;
 
@@ -27,6 +27,7 @@ pub(super) async fn intent(audit: &AuditWriter, ctx: &mut Context) -> Result<(),
     match audit.intent(entry).await {
         Ok(open) => {
             ctx.intent = Some(open);
+            fail_point("gate.recorded");
             Ok(())
         }
         Err(IntentError::Ended(reason)) => Err(Refusal::over(&known.session, Some(reason))),

@@ -46,6 +46,8 @@ struct Inner {
     audit_entries: IntCounter,
     audit_failures: IntCounter,
     audit_queue: IntGauge,
+    audit_unsequenced: IntGauge,
+    audit_unsequenced_age: Gauge,
     impersonations: IntGauge,
     policy: IntGaugeVec,
     reloads_ok: IntCounter,
@@ -83,6 +85,17 @@ impl Metrics {
             audit_entries: counter("audit_entries_total", "Entries committed to either log."),
             audit_failures: counter("audit_failures_total", "Audit transactions that failed."),
             audit_queue: gauge("audit_queue_depth", "Entries that wait for the audit writer."),
+            audit_unsequenced: gauge(
+                "audit_unsequenced_transactions",
+                "Audit transactions whose entries have no place in the trees yet.",
+            ),
+            audit_unsequenced_age: register(
+                &registry,
+                Gauge::with_opts(opts(
+                    "audit_unsequenced_age_seconds",
+                    "How long the oldest entry has been waiting for its place in the trees.",
+                )),
+            ),
             impersonations: gauge("impersonations_live", "Impersonations that are live now."),
             policy: register(
                 &registry,
@@ -133,6 +146,12 @@ impl Metrics {
     /// How many entries wait for the audit writer.
     pub fn audit_queue(&self, depth: usize) {
         self.inner.audit_queue.set(i64::try_from(depth).unwrap_or(i64::MAX));
+    }
+
+    /// How many audit transactions' entries have no place in the trees, and since when (ms).
+    pub fn audit_unsequenced(&self, transactions: i64, age: i64) {
+        self.inner.audit_unsequenced.set(transactions);
+        self.inner.audit_unsequenced_age.set(Duration::from_millis(age.max(0).unsigned_abs()).as_secs_f64());
     }
 
     /// An audit transaction was committed with this many entries (both logs counted).
@@ -234,6 +253,7 @@ mod tests {
         metrics.request(0);
         metrics.request(999);
         metrics.audit_queue(7);
+        metrics.audit_unsequenced(2, 1_500);
         metrics.audit_commit(Duration::from_millis(2), 12);
         metrics.audit_failure();
         metrics.impersonations_live(3);
@@ -262,6 +282,8 @@ mod tests {
             r#"drawbridge_requests_total{class="2xx"} 1"#,
             r#"drawbridge_requests_total{class="none"} 2"#,
             "drawbridge_audit_queue_depth 7",
+            "drawbridge_audit_unsequenced_transactions 2",
+            "drawbridge_audit_unsequenced_age_seconds 1.5",
             "drawbridge_audit_commit_seconds_count 1",
             "drawbridge_audit_entries_total 12",
             "drawbridge_audit_failures_total 1",

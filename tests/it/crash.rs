@@ -1,12 +1,14 @@
 //! `kill -9` at any moment, again and again on one data folder: whatever the upstream saw stands in both logs,
 //! and what was answered holds. `DRAWBRIDGE_CRASHES` sets how often (25; 1,000 before a release), half of the
-//! moments fall under load, half among mints, ends and turns of the owner's switch.
+//! moments fall under load, half among mints, ends and turns of the owner's switch. Every second one is at a fail
+//! point, that is exactly between two effects; the others are at any time.
 
 use crate::support::{Answer, Chance, Gateway, GatewayBuilder, Recorder, number};
+use drawbridge::domain::FAIL_POINTS;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// Clients that send at the same time.
@@ -15,10 +17,14 @@ const CLIENTS: usize = 8;
 const LIVES: usize = 6;
 /// Load lasts up to so many milliseconds before a crash.
 const LOAD_MS: u64 = 150;
+/// Not every load passes every fail point.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A gateway on one address and data folder, to be killed and started again.
 struct Phoenix<'a> {
     data: &'a Path,
+    /// Names the fail point at which it is to end, once it is there.
+    end_at: PathBuf,
     upstream: String,
     authority: Option<String>,
 }
@@ -27,10 +33,45 @@ impl Phoenix<'_> {
     fn rise(&mut self) -> Gateway {
         let listen = self.authority.as_deref().unwrap_or("127.0.0.1:0");
         let builder = GatewayBuilder::new().data(self.data).arg("--listen").arg(listen);
+        drop(std::fs::remove_file(&self.end_at));
+        let builder = builder.env("DRAWBRIDGE_TEST_END_AT", self.end_at.to_str().unwrap());
         let gateway = builder.arg("--upstream").arg(&self.upstream).start();
         self.authority = Some(gateway.authority().to_owned());
         gateway
     }
+
+    /// Kills the process at some moment.
+    async fn kill(&self, pid: u32, random: &mut Chance, ends: &mut Ends) {
+        if random.below(2) == 0 {
+            let point = FAIL_POINTS[usize::try_from(random.below(FAIL_POINTS.len() as u64)).unwrap()];
+            let passings = 1 + random.below(if point.starts_with("sequencer") { 2 } else { 40 });
+            let order = self.end_at.with_extension("new");
+            std::fs::write(&order, format!("{point} {passings}\n")).unwrap();
+            std::fs::rename(&order, &self.end_at).unwrap();
+            let begun = Instant::now();
+            while begun.elapsed() < PATIENCE {
+                if is_gone(pid) {
+                    *ends.entry(point).or_default() += 1;
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        } else {
+            // The one timed wait: the moment of the crash is what is tried.
+            tokio::time::sleep(Duration::from_micros(random.below(LOAD_MS * 1000))).await;
+        }
+        *ends.entry("at any time").or_default() += 1;
+        std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+    }
+}
+
+/// Crashes by their place.
+type Ends = BTreeMap<&'static str, usize>;
+
+/// Whether a child has ended (it is a zombie until it is waited for).
+fn is_gone(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with('Z') || rest.is_empty())
 }
 
 /// Sends under a grant until the gateway is gone; the ids of requests that were answered 200.
@@ -114,9 +155,10 @@ async fn what_the_upstream_saw_is_in_both_logs_whenever_the_gateway_dies() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = Recorder::start().await;
     let data = folder.path().join("data");
-    let mut phoenix = Phoenix { data: &data, upstream: upstream.url(), authority: None };
+    let end_at = folder.path().join("end-at");
+    let mut phoenix = Phoenix { data: &data, end_at, upstream: upstream.url(), authority: None };
     let mut gateway = phoenix.rise();
-    let (mut requests, mut unknown) = (0, 0);
+    let (mut requests, mut unknown, mut ends) = (0, 0, Ends::new());
     for first in (0..crashes).step_by(LIVES) {
         let mut grants = Vec::new();
         for staff in ["staff", "staff2"] {
@@ -130,8 +172,7 @@ async fn what_the_upstream_saw_is_in_both_logs_whenever_the_gateway_dies() {
                 let token = grants[n % grants.len()].1.0.clone();
                 clients.spawn(async move { (n, hammer(client, url, token).await) });
             }
-            // The one timed wait: the moment of the crash is what is tried.
-            tokio::time::sleep(Duration::from_micros(random.below(LOAD_MS * 1000))).await;
+            phoenix.kill(gateway.pid(), &mut random, &mut ends).await;
             gateway.kill();
             for (n, answered) in clients.join_all().await {
                 let grants_len = grants.len();
@@ -150,7 +191,7 @@ async fn what_the_upstream_saw_is_in_both_logs_whenever_the_gateway_dies() {
         }
     }
     println!(
-        "{crashes} crashes, {requests} requests, {unknown} closed as unknown, {} seen",
+        "{crashes} crashes {ends:?}, {requests} requests, {unknown} closed as unknown, {} seen",
         upstream.seen().len()
     );
     assert!(upstream.seen().len() <= requests, "the upstream saw more than is recorded");
@@ -268,9 +309,10 @@ async fn mints_ends_and_the_switch_hold_once_they_are_answered() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = Recorder::start().await;
     let data = folder.path().join("data");
-    let mut phoenix = Phoenix { data: &data, upstream: upstream.url(), authority: None };
+    let end_at = folder.path().join("end-at");
+    let mut phoenix = Phoenix { data: &data, end_at, upstream: upstream.url(), authority: None };
     let mut gateway = phoenix.rise();
-    let (mut minted, mut ended, mut turned) = (0, 0, 0);
+    let (mut minted, mut ended, mut turned, mut ends) = (0, 0, 0, Ends::new());
     for n in 0..crashes {
         // In turn: staff alone, the owner alone, both at once.
         let (staff, owner) = (n % 3 != 1, n % 3 != 0);
@@ -280,12 +322,7 @@ async fn mints_ends_and_the_switch_hold_once_they_are_answered() {
                 async { if owner { Ledger::default().owner(&gateway).await } else { Ledger::default() } },
             )
         };
-        let pid = gateway.pid().to_string();
-        let delay = Duration::from_micros(random.below(LOAD_MS * 1000));
-        let killing = async {
-            tokio::time::sleep(delay).await;
-            std::process::Command::new("kill").args(["-9", &pid]).status().unwrap();
-        };
+        let killing = phoenix.kill(gateway.pid(), &mut random, &mut ends);
         let ((staff, owner), ()) = tokio::join!(acting, killing);
         gateway.kill();
         gateway = phoenix.rise();
@@ -298,6 +335,6 @@ async fn mints_ends_and_the_switch_hold_once_they_are_answered() {
         gateway.switch("owner", "acme", false).await.expect(200);
         gateway.switch("owner", "acme", true).await.expect(200);
     }
-    println!("{crashes} crashes, {minted} mints, {ended} ends, {turned} turns of the switch");
+    println!("{crashes} crashes {ends:?}, {minted} mints, {ended} ends, {turned} turns of the switch");
     assert!(crashes < 10 || (minted > 0 && ended > 0 && turned > 0), "nothing was ever done before a crash");
 }

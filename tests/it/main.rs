@@ -11,6 +11,7 @@
 )]
 
 mod asked_again;
+mod audit_proofs;
 mod check_command;
 mod cluster;
 mod config_default;

@@ -8,8 +8,10 @@
 mod checkpoint;
 mod edge;
 mod leaf;
+mod proofs;
 
 pub use checkpoint::{Checkpoint, CheckpointError, LogKey, LogName, VerifierKey};
 pub use edge::{Edge, Node, TILE_HEIGHT};
 pub use leaf::{bond, leaf_hash, parse_hash};
+pub use proofs::{ProofError, consistency, inclusion, tlog_proof};
 pub use tlog_tiles::Hash;

@@ -3,8 +3,9 @@
 use super::{Closing, Reply, Work};
 use crate::audit::entry::{Entry, Stage};
 use crate::audit::rows::Rows;
+use crate::audit::tree::Hash;
 use crate::domain::ids::ImpersonationId;
-use crate::domain::{Clock as _, RevokeReason};
+use crate::domain::{Clock as _, RevokeReason, fail_point};
 use crate::store::{Db, StoreError, Tx, Value};
 use std::collections::{BTreeMap, HashMap};
 
@@ -30,6 +31,8 @@ pub(super) struct Batch {
 /// What the transaction found, in the order of the work.
 pub(super) struct Committed {
     pub(super) verdicts: Vec<Verdict>,
+    /// The leaf that each becomes.
+    pub(super) leaves: Vec<Hash>,
     /// Position before the transaction's entries; known when there is an intent among them.
     pub(super) base: i64,
 }
@@ -74,12 +77,13 @@ impl Batch {
         let live = verdicts.iter().any(|v| matches!(v, Verdict::Live(_)));
         let base = if live { position(&mut tx, gateway).await? } else { 0 };
         let mut rows = Rows::default();
+        let mut leaves = Vec::with_capacity(self.work.len());
         for (work, verdict) in self.work.iter().zip(&verdicts) {
-            match verdict {
+            leaves.push(match verdict {
                 Verdict::Live(seq) => rows.push(&work.entry, Some(*seq), Some(gateway))?,
                 Verdict::Ended(reason) => rows.push(&after_end(&work.entry, *reason), None, None)?,
                 Verdict::Recorded => rows.push(&work.entry, None, None)?,
-            }
+            });
         }
         let now = db.clock().now();
         for closing in &self.closings {
@@ -89,12 +93,14 @@ impl Batch {
             rows.push(entry, None, None)?;
         }
         rows.insert(&mut tx).await?;
+        fail_point("writer.written");
         if let Some(n) = self.closed_before {
             tx.execute("UPDATE gateway SET closed_before = $2 WHERE id = $1", &[gateway.into(), n.into()])
                 .await?;
         }
         tx.commit().await?;
-        Ok(Committed { verdicts, base })
+        fail_point("writer.committed");
+        Ok(Committed { verdicts, leaves, base })
     }
 }
 

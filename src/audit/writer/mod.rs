@@ -16,8 +16,9 @@ mod tests;
 
 use super::entry::{Entry, Outcome};
 use super::rows::Opened;
-use crate::domain::RevokeReason;
-use crate::domain::ids::Subject;
+use super::tree::Hash;
+use crate::domain::ids::{OrgId, Subject};
+use crate::domain::{RevokeReason, with_causes};
 use crate::store::{Db, StoreError};
 use parking_lot::Mutex;
 use queue::{Fair, Shares};
@@ -46,20 +47,6 @@ pub enum AuditError {
     /// The store refused.
     #[error("the audit log can't be written")]
     Store(#[source] Arc<StoreError>),
-}
-
-impl AuditError {
-    /// The error with what lies beneath it, on one line.
-    fn with_causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(error) = source {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            source = error.source();
-        }
-        text
-    }
 }
 
 /// Why an intent was not recorded as live.
@@ -97,6 +84,8 @@ pub struct OpenIntent {
     /// Every entry of its transaction stands behind this position.
     base: i64,
     seq: i64,
+    /// What the intent is in the org's tree (or the platform's, when it concerns no org).
+    leaf: Hash,
     /// What a drop means: `not_forwarded` until the caller has it.
     dropped: &'static str,
 }
@@ -317,7 +306,7 @@ impl AuditWriter {
     /// Why the log can't be written, with all causes on one line; `None` while it can.
     #[must_use]
     pub fn failing(&self) -> Option<String> {
-        self.shared.failing.lock().as_ref().map(AuditError::with_causes)
+        self.shared.failing.lock().as_ref().map(|error| with_causes(error))
     }
 
     /// Calls `observer` after each commit with the time that it took and the number of entries, or with why
@@ -381,6 +370,16 @@ impl OpenIntent {
     #[must_use]
     pub const fn seq(&self) -> i64 {
         self.seq
+    }
+
+    /// What proves later that this request was recorded, as a structured field (RFC 9651, a dictionary): the
+    /// request, the log, and the hash of its leaf there. `GET …/audit-log/proof?request_id=` redeems it.
+    #[must_use]
+    pub fn receipt(&self) -> String {
+        let opened = self.opened.as_ref();
+        let log = opened.and_then(|o| o.org_id.as_ref()).map_or("platform", OrgId::as_str);
+        let request = opened.map_or("", |o| o.request_id.as_str());
+        format!("request=\"{request}\", log=\"{log}\", leaf=:{}:", self.leaf)
     }
 
     /// Records how it went. Never waits (called from `Drop`).

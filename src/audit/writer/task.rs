@@ -4,6 +4,8 @@ use super::batch::{Batch, Committed, MAX, Verdict};
 use super::{AuditError, Closing, OpenIntent, Recovery, Reply, Shared, Work, share_of};
 use crate::audit::entry::Entry;
 use crate::audit::rows::Opened;
+use crate::audit::tree::Hash;
+use crate::domain::fail_point;
 use crate::store::StoreError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -219,12 +221,14 @@ impl Writer {
         if let Some(n) = batch.closed_before {
             self.closed_before = n;
         }
-        for (work, verdict) in batch.work.into_iter().zip(&committed.verdicts) {
-            self.answer(work, *verdict, committed.base);
+        let found = committed.verdicts.iter().zip(&committed.leaves);
+        for (work, (verdict, leaf)) in batch.work.into_iter().zip(found) {
+            self.answer(work, *verdict, *leaf, committed.base);
+            fail_point("writer.answered");
         }
     }
 
-    fn answer(&mut self, work: Work, verdict: Verdict, base: i64) {
+    fn answer(&mut self, work: Work, verdict: Verdict, leaf: Hash, base: i64) {
         match (work.reply, verdict) {
             (Reply::Intent(reply), Verdict::Live(seq)) => {
                 *self.bases.entry(base).or_default() += 1;
@@ -235,6 +239,7 @@ impl Writer {
                     opened: Some(opened(&work.entry)),
                     base,
                     seq,
+                    leaf,
                     dropped: "not_forwarded",
                 };
                 // Nobody there to take it: dropped, and so closed as not forwarded.
@@ -257,7 +262,7 @@ impl Writer {
     fn failed(&mut self, batch: Batch, error: &AuditError) {
         if !std::mem::replace(&mut self.told, true) {
             tracing::error!(
-                error = error.with_causes(),
+                error = crate::domain::with_causes(error),
                 entries = batch.len(),
                 "the audit log wasn't written"
             );

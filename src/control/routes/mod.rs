@@ -1,6 +1,7 @@
 //! One file a resource. The paths are those of `schemas/platform.cedarschema`; a test holds them together.
 
 mod audit_log;
+mod audit_proofs;
 mod impersonations;
 mod me;
 mod orgs;
@@ -21,12 +22,20 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/api/v1/orgs/{org}/impersonations"),
     ("DELETE", "/api/v1/orgs/{org}/impersonations/{impersonation}"),
     ("GET", "/api/v1/orgs/{org}/audit-log"),
+    ("GET", "/api/v1/orgs/{org}/audit-log/checkpoint"),
+    ("GET", "/api/v1/orgs/{org}/audit-log/proof"),
+    ("GET", "/api/v1/orgs/{org}/audit-log/consistency"),
+    ("GET", "/api/v1/orgs/{org}/audit-log/keys"),
     ("GET", "/api/v1/platform/me"),
     ("GET", "/api/v1/platform/orgs"),
     ("POST", "/api/v1/platform/orgs/{org}/impersonate"),
     ("POST", "/api/v1/platform/end-impersonation"),
     ("GET", "/api/v1/platform/impersonations"),
     ("GET", "/api/v1/platform/audit-log"),
+    ("GET", "/api/v1/platform/audit-log/checkpoint"),
+    ("GET", "/api/v1/platform/audit-log/proof"),
+    ("GET", "/api/v1/platform/audit-log/consistency"),
+    ("GET", "/api/v1/platform/audit-log/keys"),
     ("GET", "/api/v1/platform/users"),
     ("PATCH", "/api/v1/platform/users/{user}/disable"),
     ("PATCH", "/api/v1/platform/users/{user}/enable"),
@@ -42,12 +51,20 @@ pub fn router(state: ControlState) -> Router {
         .route("/api/v1/orgs/{org}/impersonations", get(impersonations::of_org))
         .route("/api/v1/orgs/{org}/impersonations/{impersonation}", delete(impersonations::end_of_org))
         .route("/api/v1/orgs/{org}/audit-log", get(audit_log::of_org))
+        .route("/api/v1/orgs/{org}/audit-log/checkpoint", get(audit_proofs::org_checkpoint))
+        .route("/api/v1/orgs/{org}/audit-log/proof", get(audit_proofs::org_proof))
+        .route("/api/v1/orgs/{org}/audit-log/consistency", get(audit_proofs::org_consistency))
+        .route("/api/v1/orgs/{org}/audit-log/keys", get(audit_proofs::org_keys))
         .route("/api/v1/platform/me", get(me::platform))
         .route("/api/v1/platform/orgs", get(orgs::list))
         .route("/api/v1/platform/orgs/{org}/impersonate", post(impersonations::mint))
         .route("/api/v1/platform/end-impersonation", post(impersonations::end_own))
         .route("/api/v1/platform/impersonations", get(impersonations::own))
         .route("/api/v1/platform/audit-log", get(audit_log::of_platform))
+        .route("/api/v1/platform/audit-log/checkpoint", get(audit_proofs::platform_checkpoint))
+        .route("/api/v1/platform/audit-log/proof", get(audit_proofs::platform_proof))
+        .route("/api/v1/platform/audit-log/consistency", get(audit_proofs::platform_consistency))
+        .route("/api/v1/platform/audit-log/keys", get(audit_proofs::platform_keys))
         .route("/api/v1/platform/users", get(platform_users::list))
         .route("/api/v1/platform/users/{user}/disable", patch(platform_users::disable))
         .route("/api/v1/platform/users/{user}/enable", patch(platform_users::enable))

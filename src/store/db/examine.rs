@@ -2,6 +2,7 @@
 
 use super::migrate::{LOGS, MIGRATIONS, ORDINARY, PASSING};
 use super::{Db, DbOptions, Dialect, OpenError, PostgresOptions, StoreError, Target, Tx, postgres, reserve};
+use crate::domain::with_causes;
 use crate::domain::{Clock as _, Millis};
 use std::path::Path;
 
@@ -42,16 +43,6 @@ impl Finding {
     fn failed(check: &'static str, error: &StoreError, what: &str) -> Self {
         Self::new(check, with_causes(error)).or_do(false, what)
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        told = format!("{told}: {error}");
-        cause = error.source();
-    }
-    told
 }
 
 /// Looks at everything a gateway needs of `target`. Changes nothing.

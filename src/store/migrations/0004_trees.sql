@@ -16,6 +16,8 @@ CREATE TABLE audit_log (
     signed_size BIGINT NOT NULL DEFAULT 0,
     signed_at BIGINT NOT NULL DEFAULT 0
 );
+CREATE INDEX audit_log_grown ON audit_log (id) WHERE size > signed_size;
+CREATE INDEX audit_log_signed ON audit_log (signed_at);
 INSERT INTO audit_log (name) VALUES ('platform');
 
 CREATE TABLE audit_leaf (

@@ -1,0 +1,195 @@
+//! One transaction of the sequencer: what transactions added gets its places in the trees.
+//!
+//! The order is that of the pending rows, and in each that of the entries' positions. Both are drawn under the
+//! lock of the grant that a request runs under, so a log tells of a grant's requests in the order of their numbers.
+
+use crate::audit::leaves::{Head, heads_of, signed};
+use crate::audit::ranges::Ranges;
+use crate::audit::tree::{LogName, leaf_hash, parse_hash};
+use crate::domain::fail_point;
+use crate::domain::ids::OrgId;
+use crate::store::{Db, Row, StoreError, Tx, Value};
+use std::collections::{BTreeMap, HashMap};
+
+/// Transactions of the writers in one round, at most.
+const TRANSACTIONS: i64 = 256;
+/// Entries in one round, about: on SQLite the writer waits for so long.
+const ENTRIES: usize = 1_024;
+
+/// What a round did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Round {
+    /// Another gateway is at it.
+    Elsewhere,
+    /// So many leaves; with `more`, something is left.
+    Done {
+        /// Leaves that were added.
+        leaves: usize,
+        /// Whether something is left.
+        more: bool,
+    },
+}
+
+/// An entry that has no place yet.
+struct Waiting {
+    n: i64,
+    log: LogName,
+    line: String,
+    bond: String,
+}
+
+/// Takes part in sequencing until the transaction ends; false when another gateway is at it.
+pub(in crate::audit) async fn lock(tx: &mut Tx) -> Result<bool, StoreError> {
+    let row =
+        tx.row("SELECT id FROM audit_log WHERE name = 'platform' {for_update} {skip_locked}", &[]).await?;
+    Ok(row.is_some())
+}
+
+/// Sequences what is pending, or some of it.
+pub(super) async fn round(db: &Db) -> Result<Round, StoreError> {
+    if !any_pending(db).await? {
+        return Ok(Round::Done { leaves: 0, more: false });
+    }
+    let mut tx = db.write().await?;
+    if !lock(&mut tx).await? {
+        return Ok(Round::Elsewhere);
+    }
+    let (pending, more) = pending(&mut tx).await?;
+    let waiting = waiting(&mut tx, &pending).await?;
+    let leaves = waiting.len();
+    place(&mut tx, waiting).await?;
+    fail_point("sequencer.placed");
+    for (id, ..) in &pending {
+        tx.execute("DELETE FROM audit_pending WHERE id = $1", &[(*id).into()]).await?;
+    }
+    fail_point("sequencer.before_commit");
+    tx.commit().await?;
+    fail_point("sequencer.committed");
+    Ok(Round::Done { leaves, more })
+}
+
+async fn any_pending(db: &Db) -> Result<bool, StoreError> {
+    Ok(db.read().await?.row("SELECT id FROM audit_pending LIMIT 1", &[]).await?.is_some())
+}
+
+/// The oldest pending rows: their ids and the positions that they tell of, in the orgs' table and the platform's.
+async fn pending(tx: &mut Tx) -> Result<(Vec<(i64, Ranges, Ranges)>, bool), StoreError> {
+    let rows = tx
+        .rows("SELECT id, org, platform FROM audit_pending ORDER BY id LIMIT $1", &[TRANSACTIONS.into()])
+        .await?;
+    let mut taken = Vec::new();
+    let mut entries = 0;
+    for row in &rows {
+        let read = |i: usize| {
+            Ranges::parse(row.text(i)?)
+                .ok_or_else(|| StoreError::Corrupt("positions of pending entries".to_owned()))
+        };
+        let (org, platform) = (read(1)?, read(2)?);
+        entries += org.len() + platform.len();
+        taken.push((row.int(0)?, org, platform));
+        if entries >= ENTRIES {
+            break;
+        }
+    }
+    let more = taken.len() < rows.len() || taken.len() as i64 == TRANSACTIONS;
+    Ok((taken, more))
+}
+
+/// The entries that `pending` tells of, in the order that they get.
+async fn waiting(tx: &mut Tx, pending: &[(i64, Ranges, Ranges)]) -> Result<Vec<Waiting>, StoreError> {
+    let all = |of: fn(&(i64, Ranges, Ranges)) -> &Ranges| {
+        pending.iter().flat_map(move |p| of(p).positions()).collect::<Ranges>()
+    };
+    let mut org = read(tx, "org_audit", &all(|p| &p.1)).await?;
+    let mut platform = read(tx, "platform_audit", &all(|p| &p.2)).await?;
+    let mut waiting = Vec::with_capacity(org.len() + platform.len());
+    for (_, in_org, in_platform) in pending {
+        waiting.extend(in_org.positions().filter_map(|n| org.remove(&n)));
+        waiting.extend(in_platform.positions().filter_map(|n| platform.remove(&n)));
+    }
+    Ok(waiting)
+}
+
+async fn read(
+    tx: &mut Tx,
+    table: &'static str,
+    ranges: &Ranges,
+) -> Result<HashMap<i64, Waiting>, StoreError> {
+    let platform = table == crate::audit::leaves::table(&LogName::Platform);
+    let mut found = HashMap::new();
+    for (from, to) in ranges.iter() {
+        let text = format!("SELECT n, org_id, body, bond FROM {table} WHERE n >= $1 AND n <= $2");
+        for row in tx.rows_dynamic(text, &[from.into(), to.into()]).await? {
+            let log = if platform { LogName::Platform } else { LogName::Org(org_of(&row)?) };
+            let n = row.int(0)?;
+            let waiting = Waiting { n, log, line: row.text(2)?.to_owned(), bond: row.text(3)?.to_owned() };
+            found.insert(n, waiting);
+        }
+    }
+    Ok(found)
+}
+
+fn org_of(row: &Row) -> Result<OrgId, StoreError> {
+    OrgId::parse(row.text(1)?).map_err(|e| StoreError::Corrupt(format!("org of an entry: {e}")))
+}
+
+const LEAF: &str = "INSERT INTO audit_leaf (log, idx, entry, hash)";
+const NODE: &str = "INSERT INTO audit_node (log, level, idx, hash)";
+
+/// Lets the trees grow.
+async fn place(tx: &mut Tx, waiting: Vec<Waiting>) -> Result<(), StoreError> {
+    let mut by_log: BTreeMap<LogName, Vec<Waiting>> = BTreeMap::new();
+    for entry in waiting {
+        by_log.entry(entry.log.clone()).or_default().push(entry);
+    }
+    let mut heads = heads(tx, by_log.keys()).await?;
+    let (mut leaves, mut nodes): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
+    for (log, entries) in &by_log {
+        let head =
+            heads.get_mut(log).ok_or_else(|| StoreError::Corrupt(format!("the log `{log}` has no head")))?;
+        for entry in entries {
+            let hash = leaf_hash(&entry.line, parse_hash(&entry.bond).as_ref());
+            let index = signed(head.edge.size());
+            leaves.extend([head.id.into(), index.into(), entry.n.into(), hash.to_string().into()]);
+            head.edge.push(hash, |node| {
+                nodes.extend([
+                    head.id.into(),
+                    i64::from(node.level).into(),
+                    signed(node.index).into(),
+                    node.hash.to_string().into(),
+                ]);
+            });
+        }
+    }
+    tx.insert_many(LEAF, "", 4, &leaves).await?;
+    tx.insert_many(NODE, "", 4, &nodes).await?;
+    for head in heads.values() {
+        tx.execute(
+            "UPDATE audit_log SET size = $2, edge = $3 WHERE id = $1",
+            &[head.id.into(), signed(head.edge.size()).into(), head.edge.roots_text().into()],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// The heads of `logs`; a log that is new gets one.
+async fn heads<'a>(
+    tx: &mut Tx,
+    logs: impl Iterator<Item = &'a LogName>,
+) -> Result<BTreeMap<LogName, Head>, StoreError> {
+    let names: Vec<&LogName> = logs.collect();
+    let mut found = BTreeMap::new();
+    for head in heads_of(tx, &names).await? {
+        found.insert(head.log.clone(), head);
+    }
+    let new: Vec<&LogName> = names.into_iter().filter(|log| !found.contains_key(*log)).collect();
+    if !new.is_empty() {
+        let values: Vec<Value> = new.iter().map(|log| log.as_str().into()).collect();
+        tx.insert_many("INSERT INTO audit_log (name)", "", 1, &values).await?;
+        for head in heads_of(tx, &new).await? {
+            found.insert(head.log.clone(), head);
+        }
+    }
+    Ok(found)
+}
