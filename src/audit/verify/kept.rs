@@ -1,6 +1,6 @@
 //! Checkpoints that were kept: a log may only have grown since.
 
-use super::{Fault, retention};
+use super::{Expect, Fault};
 use crate::audit::tree::{Checkpoint, Hash, LogName, VerifierKey};
 use serde::Serialize;
 
@@ -61,7 +61,13 @@ impl Compared {
     }
 
     /// The log ends with `newest`; it begins with the entry `first`.
-    pub(super) fn ended(&self, log: &LogName, newest: &Checkpoint, first: u64) -> Result<(), Fault> {
+    pub(super) fn ended(
+        &self,
+        expect: &Expect,
+        log: &LogName,
+        newest: &Checkpoint,
+        first: u64,
+    ) -> Result<(), Fault> {
         let (name, kept) = (&self.name, &self.checkpoint);
         if kept.size > newest.size {
             return Err(Fault::new(format!(
@@ -73,7 +79,7 @@ impl Compared {
         // What came after the kept checkpoint is younger than it.
         if let (Some(kept_at), Some(signed_at)) = (kept.time, newest.time)
             && first > kept.size
-            && signed_at < kept_at.saturating_add(retention(log))
+            && signed_at < kept_at.saturating_add(expect.retention(log))
         {
             return Err(Fault::new(format!(
                 "entries {} to {} were removed before their time: they came after the kept checkpoint `{name}`, which is younger than the log's retention",

@@ -326,7 +326,7 @@ fn a_report_tells_what_was_checked() {
     };
     let size = sample.entries.len();
     // Kept so long ago that what came after it has expired.
-    let kept = Sample { signed: vec![0, size], ..sample.clone() }.note_at(0, NOW - 400 * DAY);
+    let kept = Sample { signed: vec![0, size], ..sample.clone() }.note_at(0, NOW - 400 * 86_400_000);
     let case = Case::new("", sample.export()).against(kept).against(sample.newest());
     let report = case.verify().unwrap();
     assert_eq!(

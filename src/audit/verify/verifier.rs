@@ -274,7 +274,7 @@ impl State {
             .at(newest.first));
         }
         for kept in &self.against {
-            kept.ended(&self.log, newest, self.first)?;
+            kept.ended(expect, &self.log, newest, self.first)?;
         }
         if expect.witness.is_some() && self.witnessed.is_none() {
             return Err(Fault::new("the witness has signed none of its checkpoints"));
