@@ -98,3 +98,6 @@ impl<'a> Tables<'a> {
         Ok(TablesReport { report, unsigned, pending })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,8 @@ struct Walk<'a> {
     verifier: Option<Verifier>,
     report: Option<Report>,
     expect: Expect,
+    /// Whether the key was given.
+    key_given: bool,
 }
 
 impl Tables<'_> {
@@ -68,6 +70,7 @@ impl Tables<'_> {
             verifier: None,
             report: None,
             expect,
+            key_given: self.expect.key.is_some(),
         };
         walk.grown()?;
         while walk.edge.size() < head.edge.size() {
@@ -216,7 +219,7 @@ impl Walk<'_> {
             return Ok(());
         }
         let mut report = verifier.finish().map_err(without_line)?;
-        report.key_given = self.expect.key.is_some();
+        report.key_given = self.key_given;
         // Leaves are kept for ever, so all of them were computed.
         report.against.iter_mut().for_each(|kept| kept.recomputed = true);
         self.report = Some(report);
