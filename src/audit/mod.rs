@@ -6,6 +6,7 @@
 //! [`AuditReader`]. What is recorded when is decided elsewhere (`@audit` on the policies).
 
 pub mod entry;
+pub mod export;
 mod json;
 pub mod keeper;
 pub mod leaves;
@@ -18,6 +19,7 @@ pub mod retention;
 mod rows;
 pub mod sequencer;
 pub mod tree;
+pub mod verify;
 pub mod witness;
 pub mod writer;
 

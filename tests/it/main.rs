@@ -12,6 +12,7 @@
 
 mod asked_again;
 mod audit_proofs;
+mod audit_verify;
 mod check_command;
 mod cluster;
 mod config_default;

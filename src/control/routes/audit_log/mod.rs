@@ -1,5 +1,7 @@
 //! Reading the logs. There is no route that changes or deletes an entry.
 
+pub(super) mod export;
+
 use crate::audit::query::{Filter, Log};
 use crate::control::ControlState;
 use crate::control::error::{ApiError, Fault};
@@ -91,4 +93,15 @@ pub(super) async fn of_platform(
         }
     };
     page(&state, &call, log, raw.as_deref()).await
+}
+
+/// Whatever the policies say: the whole platform log is for platform admins.
+fn refused_to_others(call: &Call) -> Result<(), ApiError> {
+    match call.principal()? {
+        Principal::PlatformUser(user) if user.roles.iter().any(|r| r == crate::access::ADMIN_ROLE) => Ok(()),
+        Principal::PlatformUser(_)
+        | Principal::Impersonation(_)
+        | Principal::OrgUser(_)
+        | Principal::Bot(_) => Err(call.fault(Fault::Act(crate::access::ActError::NoPermit))),
+    }
 }
