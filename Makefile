@@ -95,11 +95,12 @@ cmake:
 	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends cmake >&2
 
 # Tests and the cluster start servers of their own, on free ports and in temporary folders; what a package starts by itself is in
-# nobody's way.
+# nobody's way. Python runs the second verifier of audit logs (tools/verify_audit.py).
 servers:
 	@missing=; \
 	{ command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	command -v redis-server >/dev/null 2>&1 || missing="$$missing redis-server"; \
+	command -v python3 >/dev/null 2>&1 || missing="$$missing python3"; \
 	[ -z "$$missing" ] && exit 0; \
 	command -v apt-get >/dev/null 2>&1 || { \
 		echo "make: missing:$$missing: install with your package manager" >&2; exit 1; }; \

@@ -52,7 +52,7 @@ pub struct Composition {
 }
 
 /// How far the clock is moved, for tests of expiry; whoever sets the environment owns the process anyway.
-fn clock_shift() -> Millis {
+pub(super) fn clock_shift() -> Millis {
     std::env::var("DRAWBRIDGE_TEST_CLOCK_SHIFT_MS").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
@@ -129,7 +129,7 @@ pub async fn open_access(config: &Config) -> Result<(Arc<Access>, AuditWriter), 
 }
 
 /// Where the records of `config` are.
-fn target(config: &Config) -> Result<Target, StartError> {
+pub(super) fn target(config: &Config) -> Result<Target, StartError> {
     let database = &config.database;
     match &database.url {
         None => Ok(Target::Folder(config.data.dir.clone())),
@@ -276,13 +276,23 @@ async fn records(
 
 /// The key that signs checkpoints. The installation's name is set, or made with the key and kept.
 async fn log_key(config: &Config, db: &Db, sealer: &Sealer) -> Result<LogKey, StartError> {
-    let seed = kept_secret(db, sealer, "audit_key").await?;
+    let seed = kept_secret(db, sealer, AUDIT_KEY).await?;
     let base = match &config.audit.origin {
         Some(origin) => origin.clone(),
-        None => {
-            let name = kept_secret(db, sealer, "audit_origin").await?;
-            format!("drawbridge-{}", hex::encode(name.first_chunk::<4>().unwrap_or(&[0; 4])))
-        }
+        None => base_of(kept_secret(db, sealer, AUDIT_ORIGIN).await?),
     };
-    LogKey::new(&base, &seed).map_err(|e| StartError::Usage(format!("`origin` in [audit]: {e}")))
+    named(&base, &seed)
+}
+
+/// Names of the kept secrets.
+pub(super) const AUDIT_KEY: &str = "audit_key";
+pub(super) const AUDIT_ORIGIN: &str = "audit_origin";
+
+/// The installation's name, if none is set.
+pub(super) fn base_of(kept: [u8; 32]) -> String {
+    format!("drawbridge-{}", hex::encode(kept.first_chunk::<4>().unwrap_or(&[0; 4])))
+}
+
+pub(super) fn named(base: &str, seed: &[u8; 32]) -> Result<LogKey, StartError> {
+    LogKey::new(base, seed).map_err(|e| StartError::Usage(format!("`origin` in [audit]: {e}")))
 }

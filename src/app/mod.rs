@@ -11,6 +11,7 @@ mod dev;
 mod error;
 mod inherited;
 mod live;
+mod logs;
 mod reload;
 mod run;
 mod seed;
@@ -24,6 +25,7 @@ pub use compose::{Composition, compose, examine_records, migrate_database, open_
 pub use dev::{DevOptions, DevReady, dev};
 pub use error::StartError;
 pub use inherited::Sockets;
+pub use logs::{Logs, open_logs, open_logs_in};
 pub use run::{Running, start};
 pub use seed::{People, seed};
 pub use serve::serve;

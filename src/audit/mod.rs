@@ -7,6 +7,7 @@
 
 pub mod delivery;
 pub mod entry;
+pub mod export;
 mod follow;
 mod given;
 mod json;
@@ -22,6 +23,7 @@ pub mod retention;
 mod rows;
 pub mod sequencer;
 pub mod tree;
+pub mod verify;
 pub mod witness;
 pub mod writer;
 

@@ -2,7 +2,7 @@
 
 use super::leaves::{self, Head, Leaf};
 use super::sequencer::SequencerState;
-use super::tree::{self, Checkpoint, Hash, LogKey, LogName, ProofError, VerifierKey};
+use super::tree::{self, Checkpoint, Edge, Hash, LogKey, LogName, ProofError, VerifierKey};
 use super::witness::CosignerKey;
 use crate::domain::Millis;
 use crate::store::{Db, StoreError, Tx};
@@ -62,6 +62,14 @@ impl AuditReader {
     /// [`StoreError`].
     pub async fn leaves(&self, head: &Head, from: u64, limit: usize) -> Result<Vec<Leaf>, StoreError> {
         leaves::leaves(&mut self.db.read().await?, head, from, limit).await
+    }
+
+    /// The right edge of a log when it had `size` entries.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn edge_at(&self, head: &Head, size: u64) -> Result<Edge, StoreError> {
+        super::export::edge_at(&mut self.db.read().await?, head, size).await
     }
 
     /// Changes when this gateway's sequencer has found something. Another gateway may be the one that sequences:

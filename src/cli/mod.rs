@@ -5,6 +5,7 @@
 //!
 //! Main types: [`Exit`], [`Printer`]; entry: [`run`].
 
+pub mod audit;
 pub mod check;
 pub mod dev;
 pub mod doctor;
@@ -74,8 +75,8 @@ pub enum Command {
     Doctor(doctor::Args),
     /// Bring the tables in PostgreSQL up to date
     Migrate(migrate::Args),
-    /// Cosign somebody else's audit logs, as long as they only grow
-    Witness(witness::Args),
+    /// Export the logs, and verify them; witness somebody else's
+    Audit(Box<audit::Args>),
     /// Check and test policies
     Policy(policy::Args),
     /// Issue tokens on a configured server
@@ -178,7 +179,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             Command::Check(args) => check::run(&args, &mut out),
             Command::Doctor(args) => doctor::run(&args, &mut out),
             Command::Migrate(args) => migrate::run(&args, &mut out),
-            Command::Witness(args) => witness::run(&args, &mut out),
+            Command::Audit(args) => audit::run(*args, &mut out),
             Command::Policy(args) => policy::run(args),
             Command::Token(args) => token::run(args),
             Command::Org(args) => org::run(args),

@@ -26,6 +26,11 @@ impl Printer {
         drop(writeln!(self.out, "{line}").and_then(|()| self.out.flush()));
     }
 
+    /// Data as it is.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        drop(self.out.write_all(bytes).and_then(|()| self.out.flush()));
+    }
+
     /// One line for people.
     pub fn note(&mut self, line: impl Display) {
         drop(writeln!(self.err, "{line}"));

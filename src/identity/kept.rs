@@ -26,6 +26,14 @@ pub async fn kept_secret(db: &Db, sealer: &Sealer, name: &str) -> Result<[u8; 32
     load(db, sealer, name).await?.ok_or_else(|| KeyError::Invalid { kid: name.to_owned() })
 }
 
+/// The secret `name`, if there is one; makes none.
+///
+/// # Errors
+/// As [`kept_secret`].
+pub async fn known_secret(db: &Db, sealer: &Sealer, name: &str) -> Result<Option<[u8; 32]>, KeyError> {
+    load(db, sealer, name).await
+}
+
 async fn load(db: &Db, sealer: &Sealer, name: &str) -> Result<Option<[u8; 32]>, KeyError> {
     let mut tx = db.read().await?;
     let Some(row) = tx.row("SELECT value FROM setting WHERE key = $1", &[name.into()]).await? else {

@@ -12,7 +12,7 @@ mod token;
 
 pub use api_token::ApiToken;
 pub use assertion::{AssertionError, AssertionFor, AssertionSlot, Assertions};
-pub use kept::kept_secret;
+pub use kept::{kept_secret, known_secret};
 pub use keys::{KeyError, Keys};
 pub use seal::{SealError, Sealer};
 pub use token::{AccessGrant, AccessSubject, ImpersonationGrant, ProvedToken, TokenError, Tokens};

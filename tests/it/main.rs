@@ -14,6 +14,7 @@ mod asked_again;
 mod audit_entries;
 mod audit_proofs;
 mod audit_tail;
+mod audit_verify;
 mod check_command;
 mod cluster;
 mod config_default;

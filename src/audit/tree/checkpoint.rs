@@ -180,6 +180,16 @@ impl VerifierKey {
         self.0.split('+').next().unwrap_or_default()
     }
 
+    /// The same key under its name for another log of the installation; `None` when its name isn't that of a log.
+    #[must_use]
+    pub fn for_log(&self, log: &LogName) -> Option<Self> {
+        let (base, _) = self.name().rsplit_once('/')?;
+        let public = STANDARD.decode(self.0.splitn(3, '+').nth(2)?).ok()?;
+        let name = format!("{base}/{log}");
+        let id = signed_note::key_id(&name, &public);
+        Some(Self(format!("{name}+{id:08x}+{}", STANDARD.encode(public))))
+    }
+
     fn verifier(&self) -> Result<StandardVerifier, CheckpointError> {
         StandardVerifier::new(&self.0).map_err(|_| CheckpointError::Key(self.0.clone()))
     }

@@ -2,6 +2,8 @@
 
 pub(super) mod tail;
 
+pub(super) mod export;
+
 use crate::audit::query::{Filter, Log};
 use crate::control::ControlState;
 use crate::control::error::{ApiError, Fault};
@@ -102,4 +104,15 @@ pub(super) async fn of_platform(
 ) -> Result<Json<Value>, ApiError> {
     let log = platform_log(&call)?;
     page(&state, &call, log, raw.as_deref()).await
+}
+
+/// Whatever the policies say: the whole platform log is for platform admins.
+fn refused_to_others(call: &Call) -> Result<(), ApiError> {
+    match call.principal()? {
+        Principal::PlatformUser(user) if user.roles.iter().any(|r| r == crate::access::ADMIN_ROLE) => Ok(()),
+        Principal::PlatformUser(_)
+        | Principal::Impersonation(_)
+        | Principal::OrgUser(_)
+        | Principal::Bot(_) => Err(call.fault(Fault::Act(crate::access::ActError::NoPermit))),
+    }
 }

@@ -1,0 +1,285 @@
+//! A database that somebody with all rights has worked on.
+
+use super::*;
+use crate::audit::export::{Export, ExportError};
+use crate::audit::fixtures::{attribution, intent, store};
+use crate::audit::sequencer::settle;
+use crate::audit::tree::{LogKey, leaf_hash};
+use crate::audit::verify::{Kept, Lines, Verifier};
+use crate::audit::{AuditReader, AuditWriter, Outcome};
+use crate::store::DbOptions;
+use std::path::Path;
+
+fn key() -> LogKey {
+    LogKey::new("drawbridge-test", &[3; 32]).unwrap()
+}
+
+fn acme() -> LogName {
+    LogName::parse("org_acme").unwrap()
+}
+
+async fn requests(db: &Db, grant: &str, n: usize) {
+    let writer = AuditWriter::start(db.clone(), "embedded").await.unwrap();
+    for _ in 0..n {
+        let open = writer.intent(intent(grant, "org_acme")).await.unwrap();
+        open.close(Outcome { outcome: "completed", status: Some(200), ..Outcome::default() });
+    }
+    writer.attribute(attribution("usr_olga"));
+    writer.drain().await;
+}
+
+/// 301 entries in acme's log and 300 in the platform's, in two parts that were signed; the first part's checkpoint.
+async fn fill(folder: &Path) -> (Db, String) {
+    let db = store(folder).await;
+    requests(&db, "imp_a", 20).await;
+    settle(&db, &key()).await.unwrap();
+    let kept = reader(&db).checkpoint(&acme()).await.unwrap().unwrap();
+    requests(&db, "imp_b", 130).await;
+    settle(&db, &key()).await.unwrap();
+    (db, kept)
+}
+
+fn reader(db: &Db) -> AuditReader {
+    AuditReader::new(db.clone(), key(), None)
+}
+
+/// Everything that `--data` checks: the first fault.
+async fn check(db: &Db, against: &[String]) -> Result<Vec<TablesReport>, Fault> {
+    let against = against.iter().map(|note| Kept { name: "kept".to_owned(), note: note.clone() }).collect();
+    let expect = Expect { against, ..Expect::default() };
+    let key = key().verifier(&LogName::Platform);
+    let tables = Tables::new(db, &key, &expect);
+    let all = async {
+        let mut reports = Vec::new();
+        for head in tables.logs().await? {
+            reports.push(tables.log(&head, &mut |_| {}).await?);
+        }
+        tables.bonds().await?;
+        tables.without_log().await?;
+        Ok(reports)
+    };
+    match all.await {
+        Ok(reports) => Ok(reports),
+        Err(Failure::Fault(fault)) => Err(fault),
+        Err(Failure::Store(error)) => panic!("{error}"),
+    }
+}
+
+/// Without the triggers, as the owner of the file may.
+async fn forge(db: &Db, statements: &[&str]) {
+    let mut tx = db.write().await.unwrap();
+    let triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger'";
+    for row in tx.rows(triggers, &[]).await.unwrap() {
+        tx.rows_dynamic(format!("DROP TRIGGER {}", row.text(0).unwrap()), &[]).await.unwrap();
+    }
+    for statement in statements {
+        tx.rows_dynamic((*statement).to_owned(), &[]).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+async fn copy(from: &Path) -> (tempfile::TempDir, Db) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(from.join("drawbridge.db"), folder.path().join("drawbridge.db")).unwrap();
+    let db = Db::open(DbOptions::new(folder.path())).await.unwrap();
+    (folder, db)
+}
+
+const ACME: &str = "(SELECT id FROM audit_log WHERE name = 'org_acme')";
+
+#[tokio::test]
+async fn every_damage_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, kept) = fill(folder.path()).await;
+    let reports = check(&db, std::slice::from_ref(&kept)).await.unwrap();
+    let sizes: Vec<u64> = reports.iter().map(|r| r.report.as_ref().unwrap().entries).collect();
+    assert_eq!(sizes, [300, 302]);
+    assert_eq!(reports[1].report.as_ref().unwrap().against[0].recomputed, true);
+    // What a leaf would be if its entry were forged with it.
+    let mut tx = db.read().await.unwrap();
+    let text = "SELECT e.body, e.bond, e.n, l.idx FROM org_audit e JOIN audit_leaf l ON l.entry = e.n \
+                JOIN audit_log g ON g.id = l.log AND g.name = e.org_id WHERE e.stage = 'intent' AND e.n > 2 ORDER BY e.n";
+    let row = tx.row(text, &[]).await.unwrap().unwrap();
+    // The entry that is worked on: one that names what was done.
+    let (n, place) = (row.int(2).unwrap(), u64::try_from(row.int(3).unwrap()).unwrap());
+    let forged = row.text(0).unwrap().replace("cameras", "camerae");
+    let bond = crate::audit::tree::parse_hash(row.text(1).unwrap());
+    let hash = leaf_hash(&forged, bond.as_ref()).to_string();
+    drop(tx);
+    vacuum(&db, folder.path()).await;
+
+    let change = "UPDATE org_audit SET body = replace(body, 'cameras', 'camerae') WHERE n = 5";
+    let (leaf, delete) = (
+        format!("UPDATE audit_leaf SET hash = '{hash}' WHERE log = {ACME} AND entry = 5"),
+        "DELETE FROM org_audit WHERE n = 5",
+    );
+    let no_leaf = format!("DELETE FROM audit_leaf WHERE log = {ACME} AND entry = 5");
+    let behind = format!("INSERT INTO audit_leaf VALUES ({ACME}, 302, 100000, '{hash}')");
+    let last = format!("DELETE FROM audit_leaf WHERE log = {ACME} AND idx = 301");
+    let insert = "INSERT INTO org_audit (org_id, request_id, stage, part, time, event, actor, body) \
+                  VALUES ('org_acme', 'req_x', 'use', '', 0, 'org.request', 'usr_x', '{\"id\":\"aud_x\"}')";
+    let node = format!("UPDATE audit_node SET hash = '{hash}' WHERE log = {ACME}");
+    let no_node = format!("DELETE FROM audit_node WHERE log = {ACME}");
+    let older = format!("UPDATE audit_log SET checkpoint = '{kept}' WHERE name = 'org_acme'");
+    for (statements, index, told) in [
+        (vec![change], Some(place), "the entry was changed"),
+        (vec![change, leaf.as_str()], None, "the signed root isn't that of these entries"),
+        (vec![delete], Some(place), "it was deleted"),
+        (vec![delete, no_leaf.as_str()], Some(place), "the leaf of this entry is gone"),
+        (vec![last.as_str()], Some(301), "the leaf of this entry is gone"),
+        (vec![behind.as_str()], Some(302), "behind the log's end"),
+        (vec![insert], None, "put in by another way"),
+        (vec![&insert.replace("org_acme", "org_globex")], None, "put in by another way"),
+        (
+            vec!["UPDATE org_audit SET body = (SELECT body FROM org_audit WHERE n = 1) WHERE n = 5"],
+            Some(place),
+            "was changed",
+        ),
+        (vec!["UPDATE org_audit SET bond = '' WHERE n = 5"], Some(place), "the entry was changed"),
+        (
+            vec!["UPDATE platform_audit SET body = replace(body, 'T-1', 'T-2') WHERE n = 5"],
+            Some(place),
+            "the entry was changed",
+        ),
+        (
+            vec!["UPDATE org_audit SET impersonation_id = NULL WHERE n = 5"],
+            Some(place),
+            "the column `impersonation_id`",
+        ),
+        (vec!["UPDATE org_audit SET time = time + 1 WHERE n = 5"], Some(place), "the column `time`"),
+        (vec!["UPDATE org_audit SET part = 'x' WHERE n = 5"], Some(place), "the column `part`"),
+        (vec![node.as_str()], None, "node 0 of level 1"),
+        (vec![no_node.as_str()], None, "node 0 of level 1"),
+        (vec![older.as_str()], None, "its end was cut off"),
+        (
+            vec!["UPDATE audit_log SET first = 10 WHERE name = 'org_acme'"],
+            Some(0),
+            "its beginning was cut off",
+        ),
+        (
+            vec!["UPDATE audit_log SET checkpoint = NULL WHERE name = 'org_acme'"],
+            None,
+            "none was ever signed",
+        ),
+        (vec!["UPDATE audit_log SET size = 100, signed_size = 100 WHERE name = 'org_acme'"], None, "edge"),
+        (
+            vec!["UPDATE audit_checkpoint SET note = replace(note, 'time 2', 'time 3')"],
+            None,
+            "isn't to be believed",
+        ),
+    ] {
+        let (_folder, db) = copy(folder.path()).await;
+        let here = |text: &&str| {
+            text.replace("n = 5", &format!("n = {n}")).replace("entry = 5", &format!("entry = {n}"))
+        };
+        let statements: Vec<String> = statements.iter().map(here).collect();
+        forge(&db, &statements.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        let fault = check(&db, &[]).await.expect_err(&format!("{statements:?} is accepted"));
+        assert!(fault.what.contains(told), "{statements:?}: {fault}");
+        if index.is_some() {
+            assert_eq!(fault.index, index, "{statements:?}: {fault}");
+        }
+    }
+}
+
+/// Brings what is in the write-ahead log into the file.
+async fn vacuum(db: &Db, folder: &Path) {
+    drop(db.read().await.unwrap());
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.join("drawbridge.db"));
+    let mut other = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut other).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_entry_of_one_log_only_that_says_it_is_in_both_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, _) = fill(folder.path()).await;
+    // The gateway itself would have to be another: the half is sequenced and signed.
+    let request = crate::domain::ids::RequestId::random();
+    let mut tx = db.write().await.unwrap();
+    let mut lone = intent("imp_none", "org_acme");
+    lone.stage = crate::audit::Stage::Use;
+    lone.impersonation_id = None;
+    lone.request_id = request.clone();
+    crate::audit::write_act(&mut tx, &lone).await.unwrap();
+    tx.commit().await.unwrap();
+    forge(&db, &["DELETE FROM platform_audit WHERE n = (SELECT MAX(n) FROM platform_audit)"]).await;
+    settle(&db, &key()).await.unwrap();
+    let fault = check(&db, &[]).await.unwrap_err();
+    assert!(fault.what.contains("an entry is in both logs or in neither"), "{fault}");
+    assert_eq!(fault.request.as_deref(), Some(request.as_str()));
+}
+
+#[tokio::test]
+async fn a_log_that_was_rolled_back_is_told_by_a_kept_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, _) = fill(folder.path()).await;
+    vacuum(&db, folder.path()).await;
+    let (_yesterday, yesterday) = copy(folder.path()).await;
+    requests(&db, "imp_a", 1).await;
+    let pending = check(&db, &[]).await.unwrap();
+    assert_eq!((pending[0].pending, pending[1].pending), (2, 3));
+    settle(&db, &key()).await.unwrap();
+    let newest = reader(&db).checkpoint(&acme()).await.unwrap().unwrap();
+    assert!(check(&db, std::slice::from_ref(&newest)).await.is_ok());
+    assert!(check(&yesterday, &[]).await.is_ok(), "by itself it is whole");
+    let fault = check(&yesterday, &[newest]).await.unwrap_err();
+    assert!(fault.what.contains("rolled back"), "{fault}");
+}
+
+async fn exported(db: &Db, after: Option<u64>) -> Result<String, ExportError> {
+    let mut export = Export::begin(&reader(db), &acme(), after).await?;
+    let mut text = String::new();
+    while let Some(piece) = export.next().await? {
+        text.push_str(&piece);
+    }
+    Ok(text)
+}
+
+fn verified(text: &str) -> Result<crate::audit::verify::Report, Fault> {
+    let mut lines = Lines::new(Verifier::new(Expect::default()));
+    lines.feed(text.as_bytes())?;
+    lines.finish()
+}
+
+#[tokio::test]
+async fn what_is_exported_can_be_verified_and_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, _) = fill(folder.path()).await;
+    let first = exported(&db, None).await.unwrap();
+    let report = verified(&first).unwrap();
+    assert_eq!((report.size, report.checkpoints, report.sessions, report.open), (302, 2, 2, 0));
+    requests(&db, "imp_a", 3).await;
+    settle(&db, &key()).await.unwrap();
+    let cut = first.rfind("{\"checkpoint\"").unwrap();
+    let more = exported(&db, Some(302)).await.unwrap();
+    assert_eq!(verified(&format!("{}{more}", &first[..cut])).unwrap().size, 309);
+    assert!(matches!(exported(&db, Some(310)).await, Err(ExportError::Beyond { size: 309, .. })));
+    let globex = LogName::parse("org_globex").unwrap();
+    assert!(matches!(Export::begin(&reader(&db), &globex, None).await, Err(ExportError::Unsigned(_))));
+
+    // What has expired is told by the roots over it, here of a full tile, of 8 and of 4 leaves.
+    let expire = "DELETE FROM org_audit WHERE n <= 268";
+    forge(&db, &[expire, "UPDATE audit_log SET first = 268 WHERE name = 'org_acme'"]).await;
+    assert!(matches!(exported(&db, None).await, Err(ExportError::Expiring(_))));
+    forge(&db, &["UPDATE audit_log SET signed_at = 0 WHERE name = 'org_acme'"]).await;
+    settle(&db, &key()).await.unwrap();
+    let rest = exported(&db, None).await.unwrap();
+    let header = rest.lines().next().unwrap();
+    assert_eq!(header.matches("=\"").count(), 3, "{header}");
+    let report = verified(&rest).unwrap();
+    assert_eq!((report.first, report.entries, report.size), (268, 41, 309));
+    assert!(matches!(exported(&db, Some(200)).await, Err(ExportError::Expired { first: 268, .. })));
+
+    // An entry that is gone ends it without a checkpoint.
+    forge(&db, &["DELETE FROM org_audit WHERE n = 290"]).await;
+    assert!(matches!(exported(&db, None).await, Err(ExportError::Missing { index: 289, .. })));
+    let export = Export::begin(&reader(&db), &acme(), None).await.unwrap();
+    let text: Vec<String> = futures_util::StreamExt::collect(export.into_stream()).await;
+    let fault = verified(&text.concat()).unwrap_err();
+    assert!(
+        !text.concat().ends_with("\"}\n") && fault.what.contains("signed checkpoint")
+            || fault.what.contains("nothing in it"),
+        "{fault}"
+    );
+}

@@ -1,0 +1,192 @@
+//! `drawbridge audit export`.
+
+use super::remote::Remote;
+use super::source::{Pieces, bar, records};
+use super::{Credential, Exit, Printer, Trouble, Which};
+use crate::app::Logs;
+use crate::audit::export::{EntryLine, Export, Header, parse_checkpoint};
+use crate::audit::tree::LogName;
+use crate::audit::verify::{Expect, Kept, Lines, Verifier};
+use clap::ValueEnum;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Arguments of `audit export`.
+#[derive(Debug, clap::Args)]
+pub struct ExportArgs {
+    /// Where the log is.
+    #[command(flatten)]
+    pub from: From,
+    /// Which log; without it, with --data and --config, the platform's
+    #[command(flatten)]
+    pub which: Which,
+    /// Where to write it; without it, to stdout
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Go on with the export in --out
+    #[arg(long, requires = "out")]
+    pub resume: bool,
+    /// The form of the lines
+    #[arg(long = "as", value_enum, value_name = "FORM", default_value = "jsonl")]
+    pub form: Form,
+    /// The token.
+    #[command(flatten)]
+    pub credential: Credential,
+}
+
+/// Where a log is: one of these.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub struct From {
+    /// The data folder of a gateway that keeps its records in it
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The configuration file of a server
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A gateway, or its log's address
+    #[arg(long)]
+    pub url: Option<String>,
+}
+
+/// The form of what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// Lines that `audit verify` checks
+    Jsonl,
+}
+
+/// An export that was begun.
+struct Begun {
+    /// Where its last whole entry ends, in bytes.
+    end: u64,
+    /// Entries that the log had until there.
+    after: u64,
+    log: LogName,
+    /// Its last checkpoint.
+    kept: Option<Kept>,
+}
+
+pub(super) async fn run(args: ExportArgs, out: &mut Printer) -> Result<Exit, Trouble> {
+    let Form::Jsonl = args.form;
+    let begun = match (&args.out, args.resume) {
+        (Some(path), true) => Some(begun(path)?),
+        _ => None,
+    };
+    let after = begun.as_ref().map(|begun| begun.after);
+    let log = args.which.log().or_else(|| begun.as_ref().map(|begun| begun.log.clone()));
+    let From { data, config, url } = &args.from;
+    let pieces = match records(data.as_deref(), config.as_deref()).await? {
+        Some(logs) => local(&logs, &log.unwrap_or(LogName::Platform), after).await?,
+        None => {
+            let remote = Remote::new(url.as_deref().unwrap_or_default(), &args.credential)?;
+            let which = match log {
+                None => args.which.clone(),
+                Some(LogName::Platform) => Which { org: None, platform: true },
+                Some(LogName::Org(org)) => Which { org: Some(org), platform: false },
+            };
+            let (_, path) = remote.log(&which).await?;
+            Pieces::Remote(Box::new(remote.export(&path, after).await?))
+        }
+    };
+    write(pieces, args.out.as_deref(), begun, out).await
+}
+
+async fn local(logs: &Logs, log: &LogName, after: Option<u64>) -> Result<Pieces, Trouble> {
+    let reader = logs.reader().ok_or_else(|| {
+        Trouble::Usage(
+            "the master key isn't at hand, and with it the log's key, which an export tells".to_owned(),
+        )
+    })?;
+    Ok(Pieces::Local(Box::new(Export::begin(&reader, log, after).await?)))
+}
+
+/// Writes what comes and verifies it on the way: an export that isn't whole must not pass for one.
+async fn write(
+    mut pieces: Pieces,
+    path: Option<&Path>,
+    begun: Option<Begun>,
+    out: &mut Printer,
+) -> Result<Exit, Trouble> {
+    let expect =
+        Expect { against: begun.iter().filter_map(|b| b.kept.clone()).collect(), ..Expect::default() };
+    let mut lines = Lines::new(Verifier::new(expect));
+    let mut file = path.map(|path| open(path, begun.as_ref(), &mut lines)).transpose()?;
+    let bar = bar("entries exported:", None);
+    while let Some(piece) = pieces.next().await? {
+        match (&mut file, path) {
+            (Some(file), Some(path)) => file.write_all(&piece).map_err(Trouble::file(path))?,
+            _ => out.raw(&piece),
+        }
+        lines.feed(&piece).map_err(Trouble::Fault)?;
+        bar.set_position(lines.verifier().size());
+    }
+    if let (Some(file), Some(path)) = (&mut file, path) {
+        file.sync_all().map_err(Trouble::file(path))?;
+    }
+    bar.finish_and_clear();
+    let report = lines.finish().map_err(Trouble::Fault)?;
+    out.note(format!(
+        "{}: entries {} to {}, verified by the key {}",
+        report.log, report.first, report.size, report.key
+    ));
+    Ok(Exit::Ok)
+}
+
+/// The file to write, at the place where to go on; what it has already is verified.
+fn open(path: &Path, begun: Option<&Begun>, lines: &mut Lines) -> Result<File, Trouble> {
+    let Some(begun) = begun else {
+        // An export that is there may be the only one of its time.
+        let made = OpenOptions::new().write(true).create_new(true).open(path);
+        return made.map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => Trouble::Usage(format!(
+                "`{}` is there already: give another name, or --resume to go on with it",
+                path.display()
+            )),
+            _ => Trouble::file(path)(error),
+        });
+    };
+    let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(Trouble::file(path))?;
+    let (mut left, mut buffer) = (begun.end, vec![0_u8; 1 << 20]);
+    while left > 0 {
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let n = file.read(buffer.get_mut(..most).unwrap_or_default()).map_err(Trouble::file(path))?;
+        if n == 0 {
+            break;
+        }
+        lines.feed(buffer.get(..n).unwrap_or_default()).map_err(Trouble::Fault)?;
+        left -= n as u64;
+    }
+    file.set_len(begun.end).and_then(|()| file.seek(SeekFrom::End(0))).map_err(Trouble::file(path))?;
+    Ok(file)
+}
+
+/// Looks where the export in `path` ends.
+fn begun(path: &Path) -> Result<Begun, Trouble> {
+    let mut reader = BufReader::new(File::open(path).map_err(Trouble::file(path))?);
+    let (mut end, mut at, mut line) = (0, 0, Vec::new());
+    let (mut begun, mut kept): (Option<(LogName, u64)>, Option<String>) = (None, None);
+    loop {
+        line.clear();
+        at += reader.read_until(b'\n', &mut line).map_err(Trouble::file(path))? as u64;
+        let Some(text) = line.strip_suffix(b"\n").and_then(|line| std::str::from_utf8(line).ok()) else {
+            break;
+        };
+        if let Some(note) = parse_checkpoint(text) {
+            kept = Some(note);
+        } else if let Some(entry) = EntryLine::parse(text) {
+            begun = begun.map(|(log, _)| (log, entry.index.saturating_add(1)));
+            end = at;
+        } else if let Some(header) = Header::parse(text) {
+            begun = LogName::of_origin(&header.log).map(|log| (log, header.first));
+            end = at;
+        } else {
+            break;
+        }
+    }
+    let (log, after) = begun
+        .ok_or_else(|| Trouble::Usage(format!("`{}` isn't an export that was begun", path.display())))?;
+    let name = format!("the last checkpoint of {}", path.display());
+    Ok(Begun { end, after, log, kept: kept.map(|note| Kept { name, note }) })
+}

@@ -1,0 +1,119 @@
+//! A log behind a gateway's address.
+
+use super::{Credential, Trouble, Which};
+use crate::audit::tree::LogName;
+use reqwest::{Client, Response, StatusCode, Url};
+use serde_json::Value;
+use std::time::Duration;
+
+/// Asks a gateway.
+pub(super) struct Remote {
+    client: Client,
+    token: String,
+    /// Of the gateway, or of a log.
+    url: Url,
+}
+
+const LOG: &str = "/audit-log";
+
+impl Remote {
+    pub(super) fn new(url: &str, credential: &Credential) -> Result<Self, Trouble> {
+        let wrong =
+            || Trouble::Usage(format!("`{url}` isn't the address of a gateway: give http(s)://host[:port]"));
+        let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let url = url.filter(|url| url.query().is_none() && url.username().is_empty()).ok_or_else(wrong)?;
+        let token = match &credential.token_file {
+            Some(path) => std::fs::read_to_string(path).map_err(Trouble::file(path))?,
+            None => std::env::var("DRAWBRIDGE_TOKEN").map_err(|_| {
+                Trouble::Usage(
+                    "a token is needed: in the environment's `DRAWBRIDGE_TOKEN`, or in a --token-file"
+                        .to_owned(),
+                )
+            })?,
+        };
+        let client = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(Duration::from_secs(60))
+            .build()
+            .map_err(|e| Trouble::Failed(format!("no HTTP client: {}", crate::domain::with_causes(&e))))?;
+        Ok(Self { client, token: token.trim().to_owned(), url })
+    }
+
+    /// The address of a log: the one that was given, or the one that the token's holder may read.
+    pub(super) async fn log(&self, which: &Which) -> Result<(Option<LogName>, String), Trouble> {
+        let path = self.url.path().trim_end_matches('/');
+        let path = path.strip_suffix("/export").unwrap_or(path);
+        if path.ends_with(LOG) {
+            let name = path
+                .strip_suffix(LOG)
+                .and_then(|path| path.rsplit_once('/'))
+                .and_then(|(_, name)| LogName::parse(name));
+            if which.log().is_some_and(|asked| Some(asked) != name) {
+                return Err(Trouble::Usage(
+                    "--url is the address of another log; leave --org and --platform out".to_owned(),
+                ));
+            }
+            return Ok((name, path.to_owned()));
+        }
+        let log = match which.log() {
+            Some(log) => log,
+            None => self.found(path).await?,
+        };
+        let place = match &log {
+            LogName::Platform => "platform".to_owned(),
+            LogName::Org(org) => format!("orgs/{org}"),
+        };
+        Ok((Some(log), format!("{path}/api/v1/{place}{LOG}")))
+    }
+
+    /// The log of whoever holds the token.
+    async fn found(&self, base: &str) -> Result<LogName, Trouble> {
+        let me = self.get(&format!("{base}/api/v1/me"), None).await?;
+        if me.status() == StatusCode::FORBIDDEN {
+            let staff = self.get(&format!("{base}/api/v1/platform/me"), None).await?;
+            return good(staff).await.map(|_| LogName::Platform);
+        }
+        let text = good(me).await?.text().await.map_err(|e| failed(&e))?;
+        let me: Value = serde_json::from_str(&text).unwrap_or_default();
+        let orgs: Vec<&str> =
+            me["orgs"].as_array().into_iter().flatten().filter_map(|org| org["org_id"].as_str()).collect();
+        match orgs.as_slice() {
+            [org] => LogName::parse(org).ok_or_else(|| Trouble::Failed(format!("`{org}` isn't an org"))),
+            [] => Err(Trouble::Usage(
+                "the token's holder is of no org; say which log with --org ID or --platform".to_owned(),
+            )),
+            several => Err(Trouble::Usage(format!("say which log with --org ID: {}", several.join(", ")))),
+        }
+    }
+
+    async fn get(&self, path: &str, query: Option<(&str, u64)>) -> Result<Response, Trouble> {
+        let mut url = self.url.clone();
+        url.set_path(path);
+        if let Some((name, value)) = query {
+            url.query_pairs_mut().append_pair(name, &value.to_string());
+        }
+        self.client.get(url).bearer_auth(&self.token).send().await.map_err(|e| failed(&e))
+    }
+
+    /// The export of the log at `path`, or its continuation.
+    pub(super) async fn export(&self, path: &str, after: Option<u64>) -> Result<Response, Trouble> {
+        good(self.get(&format!("{path}/export"), after.map(|after| ("after", after))).await?).await
+    }
+}
+
+pub(super) fn failed(error: &reqwest::Error) -> Trouble {
+    Trouble::Failed(format!("the gateway can't be asked: {}", crate::domain::with_causes(error)))
+}
+
+/// An answer that isn't a refusal.
+async fn good(answer: Response) -> Result<Response, Trouble> {
+    let status = answer.status();
+    if status == StatusCode::OK {
+        return Ok(answer);
+    }
+    let text = answer.text().await.unwrap_or_default();
+    let problem: Value = serde_json::from_str(&text).unwrap_or_default();
+    let part = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
+    Err(Trouble::Failed(format!("the gateway answers {status}: {} {}", part("code"), part("detail"))))
+}
