@@ -33,10 +33,6 @@ fn acme() -> LogName {
     LogName::parse("org_acme").unwrap()
 }
 
-fn act(event: Event, time: Millis) -> Entry {
-    Entry::system(event, Stage::Act, time)
-}
-
 /// An entry of both logs (of the platform's alone without an org) that is so many days old.
 async fn wrote(db: &Db, org: Option<&str>, age: Millis) -> Entry {
     let mut tx = db.write().await.unwrap();
