@@ -11,7 +11,9 @@
 )]
 
 mod asked_again;
+mod audit_entries;
 mod audit_proofs;
+mod audit_tail;
 mod check_command;
 mod cluster;
 mod config_default;
