@@ -33,7 +33,6 @@ fn acme() -> LogName {
     LogName::parse("org_acme").unwrap()
 }
 
-
 /// An entry of both logs (of the platform's alone without an org) that is so many days old.
 async fn wrote(db: &Db, org: Option<&str>, age: Millis) -> Entry {
     let mut tx = db.write().await.unwrap();
