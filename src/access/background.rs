@@ -5,10 +5,9 @@
 
 use super::Access;
 use super::end::{LiveGrants, end_grants};
-use super::entries;
 use super::freshness::{Followed, Follower};
 use super::transaction::{ActError, Done};
-use crate::audit::entry::Stage;
+use crate::audit::entry::{Entry, Stage};
 use crate::domain::ids::{ImpersonationId, Subject};
 use crate::domain::{Event, Millis, RevokeReason};
 use crate::store::StoreError;
@@ -96,7 +95,7 @@ impl Access {
         if due.is_empty() {
             return Ok(0);
         }
-        let template = entries::system(Event::ImpersonationEnded, Stage::Act, self.clock.now());
+        let template = Entry::system(Event::ImpersonationEnded, Stage::Act, self.clock.now());
         self.act(move |tx| {
             let (due, template) = (due.clone(), template.clone());
             Box::pin(async move {

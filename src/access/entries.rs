@@ -2,15 +2,13 @@
 
 use super::RequestInfo;
 use crate::audit::entry::{ActorType, Entry, Logs, Stage};
-use crate::domain::ids::RequestId;
-use crate::domain::{Event, Millis, Principal, Session};
+use crate::domain::{Event, Principal, Session};
 use crate::policy::{Denial, Permit};
-use std::sync::Arc;
 
 /// Begins an entry. Without a session the actor is `system` (or a stranger).
 #[must_use]
 pub fn entry(event: Event, stage: Stage, session: Option<&Session>, request: &RequestInfo) -> Entry {
-    let mut entry = system(event, stage, request.time);
+    let mut entry = Entry::system(event, stage, request.time);
     entry.request_id = request.id.clone();
     entry.method = Some(request.method.clone());
     entry.path = Some(request.path.clone());
@@ -21,45 +19,6 @@ pub fn entry(event: Event, stage: Stage, session: Option<&Session>, request: &Re
         act_as(&mut entry, session);
     }
     entry
-}
-
-/// Begins an entry of something that no request asked for (expiry, reload).
-#[must_use]
-pub(super) fn system(event: Event, stage: Stage, time: Millis) -> Entry {
-    Entry {
-        event,
-        stage,
-        time,
-        request_id: RequestId::random(),
-        actor_type: ActorType::System,
-        actor: "system".to_owned(),
-        actor_name: "Drawbridge".to_owned(),
-        platform_user: None,
-        acting_user_id: None,
-        acting_bot_id: None,
-        token_id: None,
-        org_id: None,
-        logs: Logs::Platform,
-        impersonation_id: None,
-        impersonation_seq: None,
-        action: None,
-        resource: None,
-        method: None,
-        path: None,
-        query_keys: Vec::new(),
-        decision: None,
-        code: None,
-        policies: Arc::from([]),
-        policy_hash: None,
-        source_address: None,
-        user_agent: None,
-        reason: None,
-        ticket_ref: None,
-        revoke_reason: None,
-        status: None,
-        count: 1,
-        details: serde_json::Map::new(),
-    }
 }
 
 fn act_as(entry: &mut Entry, session: &Session) {

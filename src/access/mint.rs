@@ -123,7 +123,7 @@ impl Access {
         };
         let mut changes: Vec<ChangeRecord> = Vec::new();
         let expired = LiveGrants::ExpiredOfUser(user.clone());
-        let mut expiry = entries::system(Event::ImpersonationEnded, Stage::Act, self.clock.now());
+        let mut expiry = Entry::system(Event::ImpersonationEnded, Stage::Act, self.clock.now());
         expiry.request_id = request.id.clone();
         changes.extend(end_grants(tx, &expired, RevokeReason::Expired, &expiry).await?.1);
 

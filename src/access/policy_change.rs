@@ -1,9 +1,8 @@
 //! What became of an edit of the policy files, for the platform log.
 
 use super::Access;
-use super::entries;
 use super::transaction::{ActError, Done};
-use crate::audit::entry::Stage;
+use crate::audit::entry::{Entry, Stage};
 use crate::audit::write_act;
 use crate::domain::Event;
 use std::sync::Arc;
@@ -22,7 +21,7 @@ impl Access {
         faults: Option<&[String]>,
     ) -> Result<(), ActError> {
         let event = if hash.is_some() { Event::PolicyReloaded } else { Event::PolicyRejected };
-        let mut entry = entries::system(event, Stage::Act, self.clock.now());
+        let mut entry = Entry::system(event, Stage::Act, self.clock.now());
         entry.policy_hash = hash;
         if let Some(faults) = faults {
             let faults: Vec<_> = faults.iter().take(FAULTS).cloned().collect();

@@ -3,7 +3,6 @@
 //! Idempotent by slug, e-mail and name: what is there already is found, not made again.
 
 use super::Access;
-use super::entries;
 use super::transaction::{ActError, Done};
 use crate::audit::entry::{Entry, Logs, Stage};
 use crate::audit::write_act;
@@ -46,7 +45,7 @@ pub struct Issued {
 }
 
 fn set_up(event: Event, time: Millis, resource: &str) -> Entry {
-    let mut entry = entries::system(event, Stage::Act, time);
+    let mut entry = Entry::system(event, Stage::Act, time);
     entry.actor_name = "Operator".to_owned();
     entry.resource = Some(resource.to_owned());
     entry

@@ -83,6 +83,8 @@ async fn ready(State(state): State<AdminState>) -> Response {
             "open_intents": audit.open,
             // Entries that can't get their places in the trees.
             "sequencer_failing": state.reader.failing(),
+            // Checkpoints that the witness doesn't cosign: were the records put back?
+            "witness_failing": state.reader.unwitnessed(),
         },
         // A cache and a bell: whatever it is like, requests are taken.
         "live": state.live.health(),

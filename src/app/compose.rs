@@ -1,17 +1,18 @@
 //! The composition root: configuration in, parts out. Nothing else names a concrete store.
 
 use super::error::StartError;
-use super::live;
+use super::{live, witness};
 use crate::access::{Access, AccessParts, AccessSettings, Cluster, Lease, Rule};
+use crate::audit::keeper::Keeper;
 use crate::audit::sequencer::Sequencer;
-use crate::audit::tree::LogKey;
+use crate::audit::tree::{LogKey, LogName};
 use crate::audit::{AuditReader, AuditWriter};
 use crate::config::{AccessLogTo, Config, Database, DatabaseUrl};
 use crate::domain::ids::BootId;
 use crate::domain::{Clock, Millis, Secret, ShiftedClock};
 use crate::identity::{Assertions, KeyError, Keys, SealError, Sealer, Tokens, kept_secret};
 use crate::policy::{PolicyEngine, PolicyFolders};
-use crate::store::db::{Finding, Migrated, examine, migrate};
+use crate::store::db::{Finding, Migrated, examine, migrate, set_retention};
 use crate::store::{Db, DbOptions, Live, PostgresOptions, Target, change};
 use crate::telemetry::{AccessLog, AccessSink, Metrics};
 use parking_lot::Mutex;
@@ -30,6 +31,8 @@ pub struct Composition {
     pub audit: AuditWriter,
     /// Gives entries their places in the trees; taken when it is stopped.
     pub sequencer: Mutex<Option<Sequencer>>,
+    /// Lets go what has expired, until the gateway stops.
+    pub keeper: Mutex<Option<Keeper>>,
     /// The logs, to be read.
     pub reader: AuditReader,
     /// Live sessions, for their health.
@@ -74,7 +77,7 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
     };
     let access_log = AccessLog::start(&sink, metrics.clone())
         .map_err(|source| StartError::File { path: log_path(&config), source })?;
-    let Records { access, audit, reader, sequencer, keys, clock, live } =
+    let Records { access, audit, reader, sequencer, keeper, keys, clock, live } =
         records(&config, policy.clone(), true, &metrics).await?;
     {
         let metrics = metrics.clone();
@@ -92,6 +95,7 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
         audit,
         reader,
         sequencer: Mutex::new(sequencer),
+        keeper: Mutex::new(keeper),
         live,
         keys,
         assertions,
@@ -164,7 +168,9 @@ pub async fn migrate_database(config: &Config) -> Result<Migrated, StartError> {
     };
     let gateways = postgres(database, url, database.password_file.as_deref())?;
     let owner = postgres(database, owner, database.owner_password_file.as_deref())?;
-    Ok(migrate(&owner, &gateways).await?)
+    let migrated = migrate(&owner, &gateways).await?;
+    set_retention(&owner, config.audit.retention).await?;
+    Ok(migrated)
 }
 
 /// Everything that a gateway needs of its records, looked at.
@@ -180,6 +186,7 @@ struct Records {
     audit: AuditWriter,
     reader: AuditReader,
     sequencer: Option<Sequencer>,
+    keeper: Option<Keeper>,
     keys: Arc<Keys>,
     clock: Arc<dyn Clock>,
     live: Arc<dyn Live>,
@@ -214,14 +221,20 @@ async fn records(
     let boot = BootId::random();
     let gateway = if db.is_shared() { boot.as_str() } else { "embedded" };
     let audit = if exclusive {
-        AuditWriter::start(db.clone(), gateway).await?
+        AuditWriter::start_with(db.clone(), gateway, config.audit.commit_timeout).await?
     } else {
         AuditWriter::beside(db.clone())
     };
     let log_key = log_key(config, &db, &sealer).await?;
     // An operator's command leaves it to the gateway, or to its next start.
-    let sequencer = exclusive.then(|| Sequencer::start(db.clone(), log_key.clone()));
+    let witness = if exclusive {
+        witness::open(config, &log_key.verifier(&LogName::Platform), clock.clone())?
+    } else {
+        None
+    };
+    let sequencer = exclusive.then(|| Sequencer::start(db.clone(), log_key.clone(), witness));
     let (sequencer, sequenced) = sequencer.unzip();
+    let keeper = exclusive.then(|| Keeper::start(db.clone(), config.audit.retention));
     let reader = AuditReader::new(db.clone(), log_key, sequenced);
     let tokens = Tokens::new(keys.clone(), &config.server.public_url.to_string());
     let settings = AccessSettings {
@@ -253,7 +266,8 @@ async fn records(
         lease,
         cluster,
     };
-    Ok(Records { access: Arc::new(Access::new(parts)), audit, reader, sequencer, keys, clock, live })
+    let access = Arc::new(Access::new(parts));
+    Ok(Records { access, audit, reader, sequencer, keeper, keys, clock, live })
 }
 
 /// The key that signs checkpoints. The installation's name is set, or made with the key and kept.

@@ -67,6 +67,9 @@ pub enum StartError {
     /// Certificates for the shared live store can't be used. That it can't be reached is no reason not to start.
     #[error(transparent)]
     Live(#[from] crate::store::LiveError),
+    /// The witness.
+    #[error("the witness of [audit] can't be used")]
+    Witness(#[from] crate::audit::witness::WitnessError),
     /// What an operator's command or the set-up of the demo's people asks for can't be done.
     #[error(transparent)]
     Act(#[from] crate::access::ActError),

@@ -18,6 +18,7 @@ mod seed;
 mod serve;
 mod settings;
 mod story;
+mod witness;
 
 pub use bundled::lay_out;
 pub use compose::{Composition, compose, examine_records, migrate_database, open_access};

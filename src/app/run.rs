@@ -151,6 +151,10 @@ impl Running {
         self.gateway.shutdown().await;
         self.background.cancel();
         self.parts.audit.drain().await;
+        let keeper = self.parts.keeper.lock().take();
+        if let Some(keeper) = keeper {
+            keeper.stop().await;
+        }
         // What was written last is signed too.
         let sequencer = self.parts.sequencer.lock().take();
         if let Some(sequencer) = sequencer {

@@ -132,6 +132,48 @@ pub struct Entry {
     pub details: serde_json::Map<String, serde_json::Value>,
 }
 
+impl Entry {
+    /// Begins an entry of something that no request asked for (expiry, reload, retention): by `system`, for the
+    /// platform's log.
+    #[must_use]
+    pub fn system(event: Event, stage: Stage, time: Millis) -> Self {
+        Self {
+            event,
+            stage,
+            time,
+            request_id: RequestId::random(),
+            actor_type: ActorType::System,
+            actor: "system".to_owned(),
+            actor_name: "Drawbridge".to_owned(),
+            platform_user: None,
+            acting_user_id: None,
+            acting_bot_id: None,
+            token_id: None,
+            org_id: None,
+            logs: Logs::Platform,
+            impersonation_id: None,
+            impersonation_seq: None,
+            action: None,
+            resource: None,
+            method: None,
+            path: None,
+            query_keys: Vec::new(),
+            decision: None,
+            code: None,
+            policies: Arc::from([]),
+            policy_hash: None,
+            source_address: None,
+            user_agent: None,
+            reason: None,
+            ticket_ref: None,
+            revoke_reason: None,
+            status: None,
+            count: 1,
+            details: serde_json::Map::new(),
+        }
+    }
+}
+
 /// Which logs an entry goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Logs {

@@ -8,15 +8,19 @@
 pub mod entry;
 pub mod export;
 mod json;
+pub mod keeper;
 pub mod leaves;
 mod line;
+pub mod notices;
 pub mod query;
 mod ranges;
 mod reader;
+pub mod retention;
 mod rows;
 pub mod sequencer;
 pub mod tree;
 pub mod verify;
+pub mod witness;
 pub mod writer;
 
 pub use entry::{ActorType, Entry, Logs, Outcome, Stage};

@@ -3,6 +3,7 @@
 use super::leaves::{self, Head, Leaf};
 use super::sequencer::SequencerState;
 use super::tree::{self, Checkpoint, Edge, Hash, LogKey, LogName, ProofError, VerifierKey};
+use super::witness::CosignerKey;
 use crate::domain::Millis;
 use crate::store::{Db, StoreError, Tx};
 use tokio::sync::watch;
@@ -136,6 +137,18 @@ impl AuditReader {
         row.map_or(Ok((0, 0)), |row| Ok((row.int(0)?, row.int(1)?)))
     }
 
+    /// What verifies the witness' signatures under checkpoints, if there is a witness.
+    #[must_use]
+    pub fn witness(&self) -> Option<&CosignerKey> {
+        self.sequencer.as_ref()?.witness()
+    }
+
+    /// Why checkpoints aren't cosigned; `None` while they are, or when there is no witness.
+    #[must_use]
+    pub fn unwitnessed(&self) -> Option<String> {
+        self.sequencer.as_ref().and_then(SequencerState::unwitnessed)
+    }
+
     /// Why entries get no place; `None` while they do.
     #[must_use]
     pub fn failing(&self) -> Option<String> {
@@ -147,6 +160,6 @@ impl AuditReader {
 async fn signed(tx: &mut Tx, log: &LogName) -> Result<Option<(Head, Checkpoint)>, ProofError> {
     let Some(head) = leaves::head(tx, log).await? else { return Ok(None) };
     let Some(note) = &head.checkpoint else { return Ok(None) };
-    let checkpoint = Checkpoint::read(note).map_err(|e| ProofError::Damaged(e.to_string()))?;
+    let checkpoint = Checkpoint::read(note)?;
     Ok(Some((head, checkpoint)))
 }

@@ -16,6 +16,7 @@ mod printer;
 pub mod serve;
 pub mod token;
 pub mod user;
+pub mod witness;
 
 pub use printer::Printer;
 
@@ -76,6 +77,8 @@ pub enum Command {
     Migrate(migrate::Args),
     /// Export the logs, and verify them
     Audit(Box<audit::Args>),
+    /// Cosign somebody else's audit logs, as long as they only grow
+    Witness(witness::Args),
     /// Check and test policies
     Policy(policy::Args),
     /// Issue tokens on a configured server
@@ -179,6 +182,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             Command::Doctor(args) => doctor::run(&args, &mut out),
             Command::Migrate(args) => migrate::run(&args, &mut out),
             Command::Audit(args) => audit::run(*args, &mut out),
+            Command::Witness(args) => witness::run(&args, &mut out),
             Command::Policy(args) => policy::run(args),
             Command::Token(args) => token::run(args),
             Command::Org(args) => org::run(args),

@@ -21,6 +21,7 @@ pub(super) fn check(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
     folders(raw, base, faults);
     database(raw, base, faults);
     live(raw, base, faults);
+    raw.audit.check(faults);
 }
 
 fn database(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
@@ -67,7 +68,12 @@ fn database(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
     }
 }
 
-fn fault(message: impl Into<String>, label: impl Into<String>, help: &str, span: Range<usize>) -> Fault {
+pub(super) fn fault(
+    message: impl Into<String>,
+    label: impl Into<String>,
+    help: &str,
+    span: Range<usize>,
+) -> Fault {
     Fault { message: message.into(), label: label.into(), help: Some(help.to_owned()), secret: false, span }
 }
 

@@ -21,7 +21,7 @@ mod net;
 mod raw;
 mod settings;
 
-pub use audit::Audit;
+pub use audit::{Audit, WitnessAt};
 pub use database::{DatabaseUrl, InvalidDatabaseUrl};
 pub use fault::{Fault, Faults, Look};
 pub use live_url::{LiveTopology, LiveUrl};

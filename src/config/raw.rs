@@ -31,7 +31,7 @@ pub(super) struct RawConfig {
     pub(super) policy: RawPolicy,
     impersonation: RawImpersonation,
     session: RawSession,
-    audit: RawAudit,
+    pub(super) audit: RawAudit,
     pub(super) credentials: RawCredentials,
     pub(super) log: RawLog,
 }
@@ -214,7 +214,7 @@ impl RawConfig {
                 ttl: Duration::from_secs(self.impersonation.ttl_seconds.value),
                 mint_per_minute: self.impersonation.mint_per_minute.value,
             },
-            audit: self.audit.checked(),
+            audit: self.audit.checked(base),
             session: Session { max_staleness: Duration::from_millis(self.session.max_staleness_ms.value) },
             credentials: Credentials {
                 token_headers: values(self.credentials.token_headers),
@@ -251,7 +251,7 @@ fn values<T>(settings: Vec<Setting<T>>) -> Vec<T> {
 }
 
 /// The file that is named, if any is.
-fn file(base: &Path, setting: &Setting<PathBuf>) -> Option<PathBuf> {
+pub(super) fn file(base: &Path, setting: &Setting<PathBuf>) -> Option<PathBuf> {
     Some(&setting.value).filter(|path| !path.as_os_str().is_empty()).map(|path| base.join(path))
 }
 
@@ -411,7 +411,7 @@ fn path(text: &str) -> Result<PathBuf, Complaint> {
 
 /// A path, or nothing.
 #[expect(clippy::unnecessary_wraps, reason = "the shape of every reader of a text")]
-fn any_path(text: &str) -> Result<PathBuf, Complaint> {
+pub(super) fn any_path(text: &str) -> Result<PathBuf, Complaint> {
     Ok(text.into())
 }
 

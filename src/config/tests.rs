@@ -121,6 +121,22 @@ fn one_fault_each() {
         ("[database]\nurl = \"postgres://a@b/c\"", "`master_key_file` in [data] is needed"),
         ("[database]\nowner_url = \"postgres://a@b/c\"", "`owner_url` without `url`"),
         ("[database]\npassword_file = \"nowhere\"", "`password_file` in [database]"),
+        ("[audit]\norg_days = 0", "not between 1 and 36500"),
+        ("[audit]\nwitness_url = \"witness.example.org\"", "not the URL of a witness"),
+        ("[audit]\nwitness_url = \"https://w\"", "`witness_url` without `witness_key` in [audit]"),
+        (
+            "[audit]\nwitness_key = \"w+00000000+BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"",
+            "`witness_key` without `witness_url` in [audit]",
+        ),
+        (
+            "[audit]\nwitness_key = \"w+00000000+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"",
+            "not the key of a witness",
+        ),
+        (
+            "[audit]\nwitness_file = \"w\"\nwitness_url = \"http://w\"\nwitness_key = \
+             \"w+00000000+BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"",
+            "two witnesses",
+        ),
         ("server = 3", "`server` is a section"),
     ];
     for (text, wanted) in cases {

@@ -72,6 +72,12 @@ names! {
         TokenCreated = "token.created",
         /// An API token was revoked.
         TokenRevoked = "token.revoked",
+        /// Entries have expired, and left a log.
+        AuditExpired = "audit.expired",
+        /// The database refused to change or delete what the logs hold.
+        AuditChangeRefused = "audit.change_refused",
+        /// Entries are kept for longer or shorter.
+        RetentionChanged = "audit.retention_changed",
         /// A new policy set is in force.
         PolicyReloaded = "policy.reloaded",
         /// A policy set was refused; the old one stays in force.

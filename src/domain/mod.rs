@@ -11,6 +11,7 @@ mod fail_point;
 mod format;
 pub mod ids;
 pub mod problem;
+pub mod retention;
 mod secret;
 mod text;
 
@@ -22,5 +23,6 @@ pub use facts::{
 };
 pub use fail_point::{FAIL_POINTS, fail_point};
 pub use format::Format;
+pub use retention::Retention;
 pub use secret::Secret;
 pub use text::visible_length;

@@ -1,10 +1,11 @@
 //! Receipts, proofs and checkpoints as a customer gets them, checked with another implementation than the gateway's.
 
-use crate::support::{Gateway, eventually};
+use crate::support::{Gateway, GatewayBuilder, eventually};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ct_merkle::{ConsistencyProof, InclusionProof, RootHash};
 use drawbridge::audit::tree::{Checkpoint, VerifierKey};
+use drawbridge::audit::witness::{CosignerKey, verify_cosignature};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -102,4 +103,60 @@ async fn a_checkpoint_that_is_kept_proves_that_the_log_only_grew() {
         let beyond = format!("{log}/consistency?from=999999");
         gateway.get(&beyond, gateway.token(reader)).await.problem(400, "BAD_REQUEST");
     }
+}
+
+/// What SQLite keeps of a database at rest.
+const DATABASE: [&str; 2] = ["drawbridge.db", "drawbridge.db-wal"];
+
+/// The newest checkpoint of the platform's log that the witness has cosigned.
+async fn cosigned(gateway: &Gateway) -> Checkpoint {
+    let log = "/api/v1/platform/audit-log";
+    let keys = gateway.get(&format!("{log}/keys"), gateway.token("staff")).await.expect(200);
+    assert_eq!(keys.text("/keys/1/use"), "witness");
+    let witness = CosignerKey::parse(keys.text("/keys/1/key")).unwrap();
+    eventually("it is cosigned", async || {
+        let answer = gateway.get(&format!("{log}/checkpoint"), gateway.token("staff")).await;
+        let checkpoint = Checkpoint::read(std::str::from_utf8(&answer.body).ok()?).ok()?;
+        verify_cosignature(&checkpoint.note, &witness).ok().map(|_| checkpoint)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_was_put_back_is_not_cosigned() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, kept) = (folder.path().join("data"), folder.path().join("yesterday"));
+    std::fs::create_dir(&kept).unwrap();
+    let start = || GatewayBuilder::new().data(&data).start();
+    let mut gateway = start();
+    let yesterday = cosigned(&gateway).await;
+    gateway.signal("-TERM");
+    gateway.wait();
+    for file in DATABASE {
+        std::fs::copy(data.join(file), kept.join(file)).unwrap();
+    }
+
+    let mut gateway = start();
+    let (token, _) = gateway.mint("staff", "acme").await;
+    gateway.get("/api/v1/cameras", &token).await.expect(200);
+    let today = eventually("it has grown", async || {
+        Some(cosigned(&gateway).await).filter(|now| now.size > yesterday.size + 4)
+    })
+    .await;
+    gateway.signal("-TERM");
+    gateway.wait();
+
+    drop(std::fs::remove_file(data.join("drawbridge.db-shm")));
+    for file in DATABASE {
+        std::fs::copy(kept.join(file), data.join(file)).unwrap();
+    }
+    let gateway = start();
+    let told = eventually("the witness refuses", async || {
+        let ready = gateway.client.get(gateway.admin_url("/readyz")).send().await.unwrap();
+        let ready: Value = ready.json().await.unwrap();
+        ready["audit"]["witness_failing"].as_str().map(str::to_owned)
+    })
+    .await;
+    assert!(told.contains("refuses"), "{told}");
+    assert!(today.size > yesterday.size);
 }

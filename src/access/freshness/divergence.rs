@@ -3,10 +3,9 @@
 
 use super::super::Access;
 use super::super::end::{LiveGrants, end_grants};
-use super::super::entries;
 use super::super::transaction::{ActError, Done};
 use super::super::view::Whose;
-use crate::audit::entry::Stage;
+use crate::audit::entry::{Entry, Stage};
 use crate::domain::ids::{PlatformUserId, Subject};
 use crate::domain::{Event, Millis, RevokeReason};
 use crate::store::change::{self, Position};
@@ -111,7 +110,7 @@ impl Access {
 
     async fn end_all_staff_access(&self, timeline: Option<&Timeline>) -> Result<usize, ActError> {
         const WHY: RevokeReason = RevokeReason::RecordsRestored;
-        let template = entries::system(Event::ImpersonationEnded, Stage::Act, self.clock.now());
+        let template = Entry::system(Event::ImpersonationEnded, Stage::Act, self.clock.now());
         self.act(move |tx| {
             let (template, timeline) = (template.clone(), timeline.cloned());
             Box::pin(async move {

@@ -4,6 +4,7 @@
 //! at a time, so that writers wait for none but their own commit. Every gateway runs it; on PostgreSQL a row's lock
 //! says whose turn it is. What isn't in a tree yet is a metric; it is within a second.
 
+mod cosign;
 mod publish;
 mod round;
 
@@ -11,7 +12,9 @@ mod round;
 mod tests;
 
 use super::tree::LogKey;
+use super::witness::{CosignerKey, Witness};
 use crate::store::{Db, StoreError};
+use cosign::Cosigner;
 use parking_lot::Mutex;
 use publish::{Due, publish};
 use round::{Round, round};
@@ -37,6 +40,10 @@ pub struct SequencerState {
     progress: watch::Receiver<u64>,
     /// Why the last round failed, until one succeeds.
     failing: Arc<Mutex<Option<String>>>,
+    /// What verifies the witness' signatures.
+    witness: Option<CosignerKey>,
+    /// Why the last checkpoint isn't cosigned, until one is.
+    unwitnessed: Arc<Mutex<Option<String>>>,
 }
 
 impl SequencerState {
@@ -44,6 +51,18 @@ impl SequencerState {
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<u64> {
         self.progress.clone()
+    }
+
+    /// What verifies the witness' signatures, if there is a witness.
+    #[must_use]
+    pub const fn witness(&self) -> Option<&CosignerKey> {
+        self.witness.as_ref()
+    }
+
+    /// Why checkpoints aren't cosigned, with the log; `None` while they are, or when there is no witness.
+    #[must_use]
+    pub fn unwitnessed(&self) -> Option<String> {
+        self.unwitnessed.lock().clone()
     }
 
     /// Why entries get no place, with all causes on one line; `None` while they do.
@@ -56,19 +75,26 @@ impl SequencerState {
 struct Task {
     db: Db,
     key: LogKey,
+    cosigner: Option<Cosigner>,
     progress: watch::Sender<u64>,
     failing: Arc<Mutex<Option<String>>>,
 }
 
 impl Sequencer {
-    /// Starts the task on the current runtime.
+    /// Starts the task on the current runtime. What it publishes is cosigned by `witness`, if there is one.
     #[must_use]
-    pub fn start(db: Db, key: LogKey) -> (Self, SequencerState) {
+    pub fn start(db: Db, key: LogKey, witness: Option<Arc<Witness>>) -> (Self, SequencerState) {
         let (progress, seen) = watch::channel(0);
-        let failing = Arc::new(Mutex::new(None));
-        let state = SequencerState { progress: seen, failing: failing.clone() };
+        let (failing, unwitnessed) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(None)));
+        let state = SequencerState {
+            progress: seen,
+            failing: failing.clone(),
+            witness: witness.as_ref().map(|witness| witness.verifier_key().clone()),
+            unwitnessed: unwitnessed.clone(),
+        };
+        let cosigner = witness.map(|witness| Cosigner::start(db.clone(), witness, unwitnessed));
         let stop = CancellationToken::new();
-        let task = Task { db, key, progress, failing };
+        let task = Task { db, key, cosigner, progress, failing };
         let task = tokio::spawn(task.run(stop.clone()));
         (Self { stop, task }, state)
     }
@@ -83,7 +109,7 @@ impl Sequencer {
 }
 
 impl Task {
-    async fn run(self, stop: CancellationToken) {
+    async fn run(mut self, stop: CancellationToken) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -95,6 +121,9 @@ impl Task {
             self.told(&done);
             // Never go on after an I/O error: what the disk says afterwards can't be believed.
             if due == Due::Now || matches!(done, Err(StoreError::Io(_))) {
+                if let Some(cosigner) = self.cosigner.take() {
+                    cosigner.stop().await;
+                }
                 return;
             }
         }
@@ -118,7 +147,10 @@ impl Task {
                 }
             }
         }
-        publish(&self.db, &self.key, due).await?;
+        let published = publish(&self.db, &self.key, due).await?;
+        if let Some(cosigner) = self.cosigner.as_ref().filter(|_| !published.is_empty()) {
+            cosigner.ask(published);
+        }
         Ok(())
     }
 

@@ -21,9 +21,16 @@ pub(super) enum Due {
     Now,
 }
 
-/// Signs the logs whose checkpoint is due; how many.
-pub(super) async fn publish(db: &Db, key: &LogKey, when: Due) -> Result<usize, StoreError> {
-    let mut published = 0;
+/// A checkpoint that was signed and written.
+#[derive(Debug)]
+pub(super) struct Published {
+    pub(super) head: Head,
+    pub(super) note: String,
+}
+
+/// Signs the logs whose checkpoint is due.
+pub(super) async fn publish(db: &Db, key: &LogKey, when: Due) -> Result<Vec<Published>, StoreError> {
+    let mut published = Vec::new();
     loop {
         let (heads, now) = {
             let mut tx = db.read().await?;
@@ -37,33 +44,38 @@ pub(super) async fn publish(db: &Db, key: &LogKey, when: Due) -> Result<usize, S
         if heads.is_empty() {
             return Ok(published);
         }
-        published += sign(db, key, &heads, now).await?;
-        if (heads.len() as i64) < LOGS {
+        let last = (heads.len() as i64) < LOGS;
+        published.extend(sign(db, key, heads, now).await?);
+        if last {
             return Ok(published);
         }
     }
 }
 
-async fn sign(db: &Db, key: &LogKey, heads: &[Head], now: Millis) -> Result<usize, StoreError> {
+async fn sign(db: &Db, key: &LogKey, heads: Vec<Head>, now: Millis) -> Result<Vec<Published>, StoreError> {
     let mut notes = Vec::with_capacity(heads.len());
     for head in heads {
         let note = key
             .sign(&head.log, head.edge.size(), head.edge.root(), now, head.first)
             .map_err(|e| StoreError::Corrupt(format!("a checkpoint can't be signed: {e}")))?;
-        notes.push((head, note));
+        notes.push(Published { head, note });
     }
     fail_point("sequencer.signed");
     let mut tx = db.write().await?;
-    for (head, note) in &notes {
-        write(&mut tx, head, note, now).await?;
+    let mut published = Vec::with_capacity(notes.len());
+    for one in notes {
+        if write(&mut tx, &one, now).await? {
+            published.push(one);
+        }
     }
     fail_point("sequencer.publishing");
     tx.commit().await?;
-    Ok(notes.len())
+    Ok(published)
 }
 
 /// Whatever another gateway may have written meanwhile, the newest stays.
-async fn write(tx: &mut Tx, head: &Head, note: &str, now: Millis) -> Result<(), StoreError> {
+async fn write(tx: &mut Tx, one: &Published, now: Millis) -> Result<bool, StoreError> {
+    let (head, note) = (&one.head, one.note.as_str());
     let size = signed(head.edge.size());
     let written = tx
         .execute(
@@ -73,7 +85,7 @@ async fn write(tx: &mut Tx, head: &Head, note: &str, now: Millis) -> Result<(), 
         )
         .await?;
     if written == 0 {
-        return Ok(());
+        return Ok(false);
     }
     tx.execute(
         "INSERT INTO audit_checkpoint (log, size, signed_at, note) SELECT $1, $2, $3, $4 \
@@ -81,5 +93,5 @@ async fn write(tx: &mut Tx, head: &Head, note: &str, now: Millis) -> Result<(), 
         &[head.id.into(), size.into(), now.into(), note.into(), (now - HOUR).into()],
     )
     .await?;
-    Ok(())
+    Ok(true)
 }

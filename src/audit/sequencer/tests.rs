@@ -109,7 +109,7 @@ async fn several_writers_and_sequencers_leave_no_gap(engine: Engine) {
         Engine::Sqlite => vec![store.db.clone(), store.db.clone()],
         Engine::Postgres => vec![store.beside().await, store.beside().await],
     };
-    let sequencers: Vec<_> = others.iter().map(|db| Sequencer::start(db.clone(), key())).collect();
+    let sequencers: Vec<_> = others.iter().map(|db| Sequencer::start(db.clone(), key(), None)).collect();
     let writers: Vec<_> = [("one", "imp_a"), ("two", "imp_b"), ("three", "imp_a")]
         .into_iter()
         .zip(others.iter().cycle())

@@ -4,7 +4,7 @@
 //! error and not a false proof.
 
 use crate::audit::leaves::{Head, signed};
-use crate::audit::tree::{Checkpoint, TILE_HEIGHT, parse_hash};
+use crate::audit::tree::{Checkpoint, CheckpointError, TILE_HEIGHT, parse_hash};
 use crate::store::{StoreError, Tx};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -28,6 +28,12 @@ pub enum ProofError {
     /// What is stored isn't what was signed.
     #[error("the stored tree is not the one that was signed ({0})")]
     Damaged(String),
+}
+
+impl From<CheckpointError> for ProofError {
+    fn from(error: CheckpointError) -> Self {
+        Self::Damaged(error.to_string())
+    }
 }
 
 /// The audit path of the leaf `index` in the tree of `checkpoint` (RFC 6962, §2.1.1).

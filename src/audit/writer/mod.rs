@@ -34,6 +34,8 @@ use uses::Uses;
 const QUEUE: usize = 4_096;
 /// Requests that may be open, each with an outcome to come: so many outcomes can wait, and no more.
 const OPEN: usize = 8_192;
+/// How long a caller waits for its entry to be durable, unless it is set otherwise.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The entry can't be made durable now; nothing may be forwarded on it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -41,6 +43,9 @@ pub enum AuditError {
     /// The queue is full or closed, or too many requests are open.
     #[error("the audit queue is full")]
     Busy,
+    /// Not durable in time. It may become so yet; then it is closed as not forwarded.
+    #[error("the audit log was not written within {} ms", .0.as_millis())]
+    Late(Duration),
     /// After an I/O error: shut until restart.
     #[error("the audit log is shut after a disk error; restart the gateway")]
     Latched,
@@ -102,6 +107,8 @@ struct Shared {
     db: Db,
     /// Whose intents these are to close: the boot on PostgreSQL, a fixed name on SQLite.
     gateway: String,
+    /// How long a caller waits.
+    patience: Duration,
     /// Locked for moments, never while waiting: callers are on other runtimes.
     inbox: Mutex<Inbox>,
     /// Wakes the writer.
@@ -178,6 +185,14 @@ impl AuditWriter {
     /// # Errors
     /// [`StoreError`], of other kinds.
     pub async fn start(db: Db, gateway: &str) -> Result<Self, StoreError> {
+        Self::start_with(db, gateway, PATIENCE).await
+    }
+
+    /// The same; a caller waits for so long until its entry is durable, and is refused then.
+    ///
+    /// # Errors
+    /// As [`AuditWriter::start`].
+    pub async fn start_with(db: Db, gateway: &str, patience: Duration) -> Result<Self, StoreError> {
         let recovery = match recovery::run(&db, gateway).await {
             Ok(at) => Recovery::Done(at),
             Err(error @ (StoreError::Full(_) | StoreError::ReadOnly(_))) => {
@@ -186,20 +201,21 @@ impl AuditWriter {
             }
             Err(error) => return Err(error),
         };
-        Ok(Self::run(db, gateway, recovery))
+        Ok(Self::run(db, gateway, recovery, patience))
     }
 
     /// Starts the writer of an operator's command, which may run beside a live gateway: open intents are
     /// the gateway's to close, and it stays the one that is registered.
     #[must_use]
     pub fn beside(db: Db) -> Self {
-        Self::run(db, "", Recovery::NotOurs)
+        Self::run(db, "", Recovery::NotOurs, PATIENCE)
     }
 
-    fn run(db: Db, gateway: &str, recovery: Recovery) -> Self {
+    fn run(db: Db, gateway: &str, recovery: Recovery, patience: Duration) -> Self {
         let shared = Arc::new(Shared {
             db,
             gateway: gateway.to_owned(),
+            patience,
             inbox: Mutex::new(Inbox {
                 work: Fair::bounded(QUEUE),
                 closings: VecDeque::new(),
@@ -233,13 +249,15 @@ impl AuditWriter {
         self.shared.enqueue(Work { entry, reply: Reply::Intent(reply) })?;
         // From here on the writer gives the permit back: with the refusal, or with the outcome.
         permit.hand_over();
-        match answer.await {
-            Ok(Ok(mut open)) => {
+        match tokio::time::timeout(self.shared.patience, answer).await {
+            Ok(Ok(Ok(mut open))) => {
                 open.dropped = "unknown";
                 Ok(open)
             }
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(AuditError::Busy.into()),
+            Ok(Ok(Err(error))) => Err(error),
+            Ok(Err(_)) => Err(AuditError::Busy.into()),
+            // Nobody takes the answer any more, so the writer closes it as not forwarded.
+            Err(_) => Err(AuditError::Late(self.shared.patience).into()),
         }
     }
 
@@ -270,7 +288,10 @@ impl AuditWriter {
         self.shared.healthy()?;
         let (reply, answer) = oneshot::channel();
         self.shared.enqueue(Work { entry, reply: Reply::Plain(reply) })?;
-        answer.await.unwrap_or(Err(AuditError::Busy))
+        match tokio::time::timeout(self.shared.patience, answer).await {
+            Ok(answered) => answered.unwrap_or(Err(AuditError::Busy)),
+            Err(_) => Err(AuditError::Late(self.shared.patience)),
+        }
     }
 
     /// Attribution (`use`): never waits; written within a second; a loss is itself an entry.

@@ -19,6 +19,8 @@ pub(super) enum Kind {
         org: Option<OrgId>,
         code: Option<String>,
         action: Option<Arc<str>>,
+        /// What decided: an attempt on the audit log is no wrong path among others.
+        policies: Arc<[Arc<str>]>,
         source: Option<String>,
     },
     Rest(Event),
@@ -43,6 +45,7 @@ impl Repeats {
             org: entry.org_id.clone(),
             code: entry.code.clone(),
             action: entry.action.clone(),
+            policies: entry.policies.clone(),
             source: entry.source_address.clone(),
         };
         if let Some(met) = self.kinds.get_mut(&kind) {

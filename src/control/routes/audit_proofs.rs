@@ -114,7 +114,11 @@ async fn consistency(
 
 fn keys(state: &ControlState, log: &LogName) -> Json<Value> {
     let key = state.audit.verifier(log);
-    Json(json!({ "log": key.name(), "keys": [{ "use": "log", "key": key.as_str() }] }))
+    let mut keys = vec![json!({ "use": "log", "key": key.as_str() })];
+    if let Some(witness) = state.audit.witness() {
+        keys.push(json!({ "use": "witness", "key": witness.to_string() }));
+    }
+    Json(json!({ "log": key.name(), "keys": keys }))
 }
 
 /// `GET /api/v1/orgs/{org}/audit-log/checkpoint`: the newest signed one, a C2SP checkpoint.

@@ -1,6 +1,6 @@
 //! What is wrong with a store, and what to do about it: all of it for `drawbridge doctor`, the first of it at start.
 
-use super::migrate::{LOGS, MIGRATIONS, ORDINARY, PASSING};
+use super::migrate::{EXPIRE, LOGS, MIGRATIONS, ORDINARY, OWNERS, PASSING};
 use super::{Db, DbOptions, Dialect, OpenError, PostgresOptions, StoreError, Target, Tx, postgres, reserve};
 use crate::domain::with_causes;
 use crate::domain::{Clock as _, Millis};
@@ -54,6 +54,7 @@ pub async fn examine(target: &Target) -> Vec<Finding> {
                 let connected = Finding::new("connection", options.shown());
                 let mut all = vec![connected];
                 all.extend(examine_postgres(&db).await.into_iter().map(|(finding, _)| finding));
+                all.push(statements_logged(&db).await);
                 all
             }
             Err(error) => {
@@ -63,6 +64,38 @@ pub async fn examine(target: &Target) -> Vec<Finding> {
             }
         },
     }
+}
+
+/// Whether the server's own log tells of refused statements: nothing in the database does. A gateway starts without.
+async fn statements_logged(db: &Db) -> Finding {
+    let check = "refused statements";
+    let found = async {
+        let mut tx = db.read().await?;
+        let statement = setting(&mut tx, "log_min_error_statement").await?;
+        let messages = setting(&mut tx, "log_min_messages").await?;
+        let to = setting(&mut tx, "log_destination").await?;
+        Ok::<_, StoreError>((statement, messages, to))
+    };
+    let (statement, messages, to) = match found.await {
+        Ok(found) => found,
+        Err(error) => return Finding::failed(check, &error, "see the message"),
+    };
+    let quiet = |level: &str| matches!(level, "log" | "fatal" | "panic");
+    let told = if to.trim().is_empty() {
+        "the server logs nowhere"
+    } else if quiet(&messages) {
+        "the server logs no errors"
+    } else if quiet(&statement) {
+        "the server logs errors without their statements"
+    } else {
+        "the server's log tells of them"
+    };
+    let ok = told.ends_with("of them");
+    Finding::new(check, told).or_do(
+        ok,
+        "set log_destination, log_min_messages = warning and log_min_error_statement = error in postgresql.conf, so \
+         that an attempt to change the audit log leaves a trace",
+    )
 }
 
 async fn connect(options: &PostgresOptions) -> Result<Db, StoreError> {
@@ -199,6 +232,7 @@ async fn privileges(db: &Db) -> Result<Vec<Finding>, StoreError> {
     wanted.extend(LOGS.map(|table| (table, ["SELECT", "INSERT"].as_slice())));
     wanted.extend(PASSING.map(|table| (table, ["SELECT", "INSERT", "UPDATE", "DELETE"].as_slice())));
     wanted.push((MIGRATIONS, &["SELECT"]));
+    wanted.push((OWNERS, &["SELECT"]));
     for (table, privileges) in wanted {
         for privilege in privileges {
             if !may(&mut tx, table, privilege).await? {
@@ -212,6 +246,16 @@ async fn privileges(db: &Db) -> Result<Vec<Finding>, StoreError> {
                 beyond.push(format!("{privilege} on {table}"));
             }
         }
+    }
+    for privilege in ["INSERT", "UPDATE", "DELETE", "TRUNCATE", "TRIGGER"] {
+        if may(&mut tx, OWNERS, privilege).await? {
+            beyond.push(format!("{privilege} on {OWNERS}"));
+        }
+    }
+    let call = "SELECT CASE WHEN has_function_privilege($1, 'EXECUTE') THEN 1 ELSE 0 END";
+    let called = tx.row(call, &[EXPIRE.into()]).await?;
+    if !called.map_or(Ok(false), |row| Ok::<_, StoreError>(row.int(0)? == 1))? {
+        missing.push(format!("EXECUTE on {EXPIRE}"));
     }
     let told = |list: &[String], none: &str| if list.is_empty() { none.to_owned() } else { list.join(", ") };
     let none_missing = Finding::new("privileges", told(&missing, "all that are needed"));

@@ -26,10 +26,14 @@ pub(super) const ORDINARY: [&str; 14] = [
     "audit_log",
 ];
 /// Also taken away: a gateway that left, what has been sequenced.
-pub(super) const PASSING: [&str; 2] = ["gateway_lease", "audit_pending"];
+pub(super) const PASSING: [&str; 3] = ["gateway_lease", "audit_pending", "audit_notice"];
 /// Added to and read, never changed.
 pub(super) const LOGS: [&str; 5] =
     ["org_audit", "platform_audit", "audit_leaf", "audit_node", "audit_checkpoint"];
+/// Read alone: how long entries are kept is the owner's to say.
+pub(super) const OWNERS: &str = "audit_retention";
+/// The one way for entries to leave.
+pub(super) const EXPIRE: &str = "drawbridge_expire(bigint, bigint)";
 /// Read, to see whether the tables are those of this version.
 pub(super) const MIGRATIONS: &str = "_sqlx_migrations";
 
@@ -110,7 +114,8 @@ async fn applied(connection: &mut PgConnection) -> Result<usize, StoreError> {
 
 /// What `role` may, and nothing else.
 fn grants(role: &str) -> String {
-    let all: Vec<_> = ORDINARY.iter().chain(&LOGS).chain(&PASSING).chain(&[MIGRATIONS]).copied().collect();
+    let all: Vec<_> =
+        ORDINARY.iter().chain(&LOGS).chain(&PASSING).chain(&[MIGRATIONS, OWNERS]).copied().collect();
     let (all, ordinary, logs) = (all.join(", "), ORDINARY.join(", "), LOGS.join(", "));
     let passing = PASSING.join(", ");
     format!(
@@ -119,7 +124,8 @@ fn grants(role: &str) -> String {
          GRANT SELECT, INSERT, UPDATE ON {ordinary} TO {role}; \
          GRANT SELECT, INSERT, UPDATE, DELETE ON {passing} TO {role}; \
          GRANT SELECT, INSERT ON {logs} TO {role}; \
-         GRANT SELECT ON {MIGRATIONS} TO {role}; \
+         GRANT SELECT ON {MIGRATIONS}, {OWNERS} TO {role}; \
+         GRANT EXECUTE ON FUNCTION {EXPIRE} TO {role}; \
          DO $$ BEGIN \
            EXECUTE format('GRANT USAGE ON SCHEMA %I TO {escaped}', current_schema()); \
          END $$;",

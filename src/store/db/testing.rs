@@ -57,6 +57,16 @@ impl Store {
         Db::open(options).await.unwrap()
     }
 
+    /// As `drawbridge migrate` sets it. PostgreSQL only.
+    pub(crate) async fn as_owner_set_retention(&self, retention: crate::domain::Retention) {
+        match &self.home {
+            Home::Database(database) => {
+                super::set_retention(&PostgresOptions::new(database.owner_url()), retention).await.unwrap();
+            }
+            Home::Folder(_) => panic!("SQLite has no owner"),
+        }
+    }
+
     /// Runs a statement as nobody in the program could. PostgreSQL only.
     pub(crate) fn superuser(&self, sql: &str) -> String {
         match &self.home {

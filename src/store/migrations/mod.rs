@@ -6,13 +6,16 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
 /// All migrations for `dialect`, in order.
 pub(super) fn migrator(dialect: Dialect) -> Migrator {
-    let (logs, trees) = match dialect {
-        Dialect::Sqlite => {
-            (include_str!("0002_append_only.sqlite.sql"), include_str!("0005_append_only_trees.sqlite.sql"))
-        }
+    let (logs, trees, retention) = match dialect {
+        Dialect::Sqlite => (
+            include_str!("0002_append_only.sqlite.sql"),
+            include_str!("0005_append_only_trees.sqlite.sql"),
+            include_str!("0007_retention.sqlite.sql"),
+        ),
         Dialect::Postgres => (
             include_str!("0002_append_only.postgres.sql"),
             include_str!("0005_append_only_trees.postgres.sql"),
+            include_str!("0007_retention.postgres.sql"),
         ),
     };
     let tables = |text: &str| {
@@ -24,6 +27,7 @@ pub(super) fn migrator(dialect: Dialect) -> Migrator {
         migration(3, "gateway leases", include_str!("0003_gateway_leases.sql")),
         migration(4, "trees", &tables(include_str!("0004_trees.sql"))),
         migration(5, "append-only trees", trees),
+        migration(7, "retention", &tables(retention)),
     ])
 }
 

@@ -265,7 +265,7 @@ impl House {
 }
 
 /// A database with tables.
-pub(super) async fn migrated() -> Database<'static> {
+pub(crate) async fn migrated() -> Database<'static> {
     let database = postgres::shared().database();
     let owner = PostgresOptions::new(database.owner_url());
     migrate(&owner, &PostgresOptions::new(database.url())).await.expect("tables");

@@ -16,7 +16,7 @@ mod wire;
 pub(crate) use chance::{Chance, number};
 pub(crate) use door::Door;
 pub(crate) use gateway::{Gateway, GatewayBuilder};
-pub(crate) use house::{Engine, House, Staff, code, request};
+pub(crate) use house::{Engine, House, Staff, code, migrated, request};
 pub(crate) use http::{Answer, raw_exchange};
 pub(crate) use mount::Mount;
 pub(crate) use raw::{Open, Target, websocket};

@@ -36,7 +36,8 @@ async fn a_gateway_only_looks_whether_the_tables_are_there() {
     let (owner, gateways) =
         (PostgresOptions::new(database.owner_url()), PostgresOptions::new(database.url()));
     let first = migrate(&owner, &gateways).await.unwrap();
-    assert_eq!((first.applied, first.version), (3, 3));
+    let all = crate::store::migrations::migrator(Dialect::Postgres).iter().count();
+    assert_eq!(first.applied, all);
     touch(&opened(&database).await.unwrap(), "a").await.unwrap();
     let again = migrate(&owner, &gateways).await.unwrap();
     assert_eq!(again, Migrated { applied: 0, ..first });
