@@ -143,6 +143,8 @@ async fn cut(db: &Db, seen: &Head, keep: Millis) -> Result<u64, StoreError> {
         let [id, upto] = args;
         tx.rows_dynamic(text, &[id, upto, signed(head.first).into()]).await?;
     }
+    // The next checkpoint, which says where the log begins, is due now: until it is there, no export can begin.
+    tx.execute("UPDATE audit_log SET signed_at = 0 WHERE id = $1", &[head.id.into()]).await?;
     let now = tx.now().await?;
     // Word of word would never end: the checkpoint's line `first` tells of that.
     if is_news {

@@ -8,6 +8,7 @@ use drawbridge::audit::tree::{Checkpoint, VerifierKey};
 use drawbridge::audit::witness::{CosignerKey, verify_cosignature};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use std::path::Path;
 
 fn hash(text: &str) -> [u8; 32] {
     STANDARD.decode(text).unwrap().try_into().unwrap()
@@ -105,8 +106,14 @@ async fn a_checkpoint_that_is_kept_proves_that_the_log_only_grew() {
     }
 }
 
-/// What SQLite keeps of a database at rest.
-const DATABASE: [&str; 2] = ["drawbridge.db", "drawbridge.db-wal"];
+/// Copies a database at rest: its file, and what has come since, if that isn't in it yet.
+fn copy(from: &Path, to: &Path) {
+    for file in ["drawbridge.db", "drawbridge.db-wal", "drawbridge.db-shm"] {
+        drop(std::fs::remove_file(to.join(file)));
+    }
+    std::fs::copy(from.join("drawbridge.db"), to.join("drawbridge.db")).unwrap();
+    drop(std::fs::copy(from.join("drawbridge.db-wal"), to.join("drawbridge.db-wal")));
+}
 
 /// The newest checkpoint of the platform's log that the witness has cosigned.
 async fn cosigned(gateway: &Gateway) -> Checkpoint {
@@ -132,9 +139,7 @@ async fn a_database_that_was_put_back_is_not_cosigned() {
     let yesterday = cosigned(&gateway).await;
     gateway.signal("-TERM");
     gateway.wait();
-    for file in DATABASE {
-        std::fs::copy(data.join(file), kept.join(file)).unwrap();
-    }
+    copy(&data, &kept);
 
     let mut gateway = start();
     let (token, _) = gateway.mint("staff", "acme").await;
@@ -146,10 +151,7 @@ async fn a_database_that_was_put_back_is_not_cosigned() {
     gateway.signal("-TERM");
     gateway.wait();
 
-    drop(std::fs::remove_file(data.join("drawbridge.db-shm")));
-    for file in DATABASE {
-        std::fs::copy(kept.join(file), data.join(file)).unwrap();
-    }
+    copy(&kept, &data);
     let gateway = start();
     let told = eventually("the witness refuses", async || {
         let ready = gateway.client.get(gateway.admin_url("/readyz")).send().await.unwrap();

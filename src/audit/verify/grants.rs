@@ -119,15 +119,15 @@ mod tests {
         assert_eq!(all(true, &[started.clone(), intent(1), intent(2), ended.clone()]), Ok(()));
         assert_eq!(all(true, &[started.clone(), act("ended", Some(0))]), Ok(()));
         assert_eq!(all(false, &[intent(5), intent(6), act("ended", Some(6))]), Ok(()));
-        assert_eq!(all(false, &[ended.clone()]), Ok(()));
+        assert_eq!(all(false, std::slice::from_ref(&ended)), Ok(()));
         for (from_start, wrong) in [
             (true, vec![intent(2)]),
             (true, vec![intent(1), intent(3)]),
             (true, vec![intent(1), intent(1)]),
             (true, vec![intent(1), ended.clone()]),
             (true, vec![intent(1), act("ended", None)]),
-            (true, vec![intent(1), intent(2), ended.clone(), intent(3)]),
-            (false, vec![started.clone(), intent(2)]),
+            (true, vec![intent(1), intent(2), ended, intent(3)]),
+            (false, vec![started, intent(2)]),
             (false, vec![intent(5), intent(7)]),
             (false, vec![intent(0)]),
             (false, vec![act("ended", Some(2)), intent(3)]),

@@ -21,7 +21,9 @@ pub use tables::{Failure, Tables, TablesReport};
 pub use verifier::{Report, Verifier};
 
 use super::tree::{LogName, VerifierKey};
+use super::witness::CosignerKey;
 use crate::domain::Millis;
+use crate::domain::retention::{Retention, days};
 
 /// What is known beforehand.
 #[derive(Debug, Clone, Default)]
@@ -29,25 +31,23 @@ pub struct Expect {
     /// The key that was kept; without it the one that the header names, which anybody may have written.
     pub key: Option<VerifierKey>,
     /// A witness, one of whose signatures must be there.
-    pub witness: Option<VerifierKey>,
+    pub witness: Option<CosignerKey>,
     /// Which log it must be.
     pub log: Option<LogName>,
     /// Checkpoints that were kept.
     pub against: Vec<Kept>,
-    /// Days that entries of the log are kept, where it isn't what it is by default.
-    pub retention_days: Option<u32>,
+    /// How long entries are kept.
+    pub retention: Retention,
 }
 
 impl Expect {
-    /// How long entries of a log are kept, milliseconds: 365 days in the platform's log and 90 in an org's
-    /// (requirements §3), or what is set.
+    /// How long entries of a log are kept, milliseconds.
     #[must_use]
     pub fn retention(&self, log: &LogName) -> Millis {
-        let default = match log {
-            LogName::Platform => 365,
-            LogName::Org(_) => 90,
-        };
-        Millis::from(self.retention_days.unwrap_or(default)) * 24 * 60 * 60 * 1000
+        days(match log {
+            LogName::Platform => self.retention.platform_days,
+            LogName::Org(_) => self.retention.org_days,
+        })
     }
 }
 

@@ -74,7 +74,8 @@ impl Sample {
         let log = if dice.one_in(2) { LogName::Platform } else { LogName::parse("org_acme").unwrap() };
         let length = 1 + if dice.one_in(3) { dice.below(6) } else { dice.below(200) };
         // Each grant: its running number, and whether it has ended. Requests: those without an outcome.
-        let (mut grants, mut open): (Vec<(u64, bool)>, Vec<(usize, usize)>) = (Vec::new(), Vec::new());
+        let mut grants: Vec<(u64, bool)> = Vec::new();
+        let mut open: Vec<(usize, usize)> = Vec::new();
         let mut entries = Vec::new();
         for n in 0..length {
             let live: Vec<usize> = (0..grants.len()).filter(|i| !grants[*i].1).collect();

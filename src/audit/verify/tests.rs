@@ -286,7 +286,6 @@ fn both_verifiers_accept_what_is_whole_and_refuse_what_is_not() {
             );
         }
     }
-    println!("{trees} trees; damage by kind: {done:?}");
     assert!(trees < 300 || done.iter().all(|n| *n > 0), "a kind of damage was never done: {done:?}");
 }
 
@@ -343,9 +342,9 @@ fn a_report_tells_what_was_checked() {
 fn a_witness_must_have_signed() {
     let mut dice = Dice::new(5);
     let sample = Sample::random(&mut dice);
-    let witness = crate::audit::tree::LogKey::new("drawbridge-test", &[9; 32]).unwrap();
+    let witness = crate::audit::witness::WitnessKey::new("witness.example", [9; 32]).unwrap();
     let verify = |export: &str| {
-        let expect = Expect { witness: Some(witness.verifier(&sample.log)), ..Expect::default() };
+        let expect = Expect { witness: Some(witness.verifier().clone()), ..Expect::default() };
         let mut lines = Lines::new(Verifier::new(expect));
         lines.feed(export.as_bytes()).and_then(|()| lines.finish())
     };
@@ -353,9 +352,8 @@ fn a_witness_must_have_signed() {
     let told = verify(&lines.concat()).unwrap_err();
     assert!(told.what.contains("witness"), "{told}");
     let size = sample.entries.len();
-    let theirs = Sample { key: witness.clone(), ..sample.clone() }.note(size);
-    let line = theirs.lines().last().unwrap();
-    let both = crate::audit::tree::Checkpoint::read(&sample.newest()).unwrap().cosigned(line).unwrap();
+    let line = witness.cosign(&sample.newest(), NOW).unwrap();
+    let both = crate::audit::tree::Checkpoint::read(&sample.newest()).unwrap().cosigned(&line).unwrap();
     *lines.last_mut().unwrap() = checkpoint_line(&both);
     assert_eq!(verify(&lines.concat()).unwrap().witnessed, Some(size as u64));
 }

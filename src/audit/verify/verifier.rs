@@ -5,6 +5,7 @@ use super::kept::Compared;
 use super::{Expect, Fault, KeptReport};
 use crate::audit::export::{EntryLine, Header, parse_checkpoint};
 use crate::audit::tree::{Checkpoint, Edge, LogName, VerifierKey, leaf_hash};
+use crate::audit::witness::verify_cosignature;
 use crate::domain::rfc3339;
 use serde::Serialize;
 use serde_json::Value;
@@ -251,7 +252,7 @@ impl State {
             return Err(fault("the log begins earlier than it did before".to_owned()));
         }
         if let Some(witness) = &expect.witness
-            && checkpoint.signed_by(witness).is_ok()
+            && verify_cosignature(&checkpoint.note, witness).is_ok()
         {
             self.witnessed = Some(size);
         }

@@ -76,8 +76,8 @@ impl Remote {
         }
         let text = good(me).await?.text().await.map_err(|e| failed(&e))?;
         let me: Value = serde_json::from_str(&text).unwrap_or_default();
-        let orgs: Vec<&str> =
-            me["orgs"].as_array().into_iter().flatten().filter_map(|org| org["org_id"].as_str()).collect();
+        let orgs = me.get("orgs").and_then(Value::as_array).into_iter().flatten();
+        let orgs: Vec<&str> = orgs.filter_map(|org| org.get("org_id")?.as_str()).collect();
         match orgs.as_slice() {
             [org] => LogName::parse(org).ok_or_else(|| Trouble::Failed(format!("`{org}` isn't an org"))),
             [] => Err(Trouble::Usage(
@@ -114,6 +114,6 @@ async fn good(answer: Response) -> Result<Response, Trouble> {
     }
     let text = answer.text().await.unwrap_or_default();
     let problem: Value = serde_json::from_str(&text).unwrap_or_default();
-    let part = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
+    let part = |name: &str| problem.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     Err(Trouble::Failed(format!("the gateway answers {status}: {} {}", part("code"), part("detail"))))
 }

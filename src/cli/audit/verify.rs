@@ -7,6 +7,8 @@ use super::{Credential, Exit, FormatArg, Printer, Trouble, Which};
 use crate::app::Logs;
 use crate::audit::tree::{Checkpoint, LogName, VerifierKey};
 use crate::audit::verify::{Expect, Failure, Fault, Kept, Lines, Report, Tables, TablesReport, Verifier};
+use crate::audit::witness::CosignerKey;
+use crate::domain::Retention;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -26,9 +28,9 @@ pub struct Verify {
     #[arg(long, value_name = "KEY|FILE", value_parser = key)]
     pub key: Option<VerifierKey>,
     /// A witness's key, or a file with it: it must have signed too
-    #[arg(long, value_name = "KEY|FILE", value_parser = key)]
-    pub witness_key: Option<VerifierKey>,
-    /// Days that entries of the log are kept, where it isn't the default
+    #[arg(long, value_name = "KEY|FILE", value_parser = witness)]
+    pub witness_key: Option<CosignerKey>,
+    /// Days that entries of the log are kept, where it is neither the default nor in --config
     #[arg(long, value_name = "DAYS")]
     pub retention_days: Option<u32>,
     /// The token.
@@ -65,6 +67,26 @@ pub(super) fn key(text: &str) -> Result<VerifierKey, String> {
     })
 }
 
+/// A witness's key, likewise.
+fn witness(text: &str) -> Result<CosignerKey, String> {
+    CosignerKey::parse(text).or_else(|wrong| {
+        let read = std::fs::read_to_string(text).map_err(|_| format!("{wrong}, and no file with one"))?;
+        CosignerKey::parse(read.trim()).map_err(|_| format!("there is no witness's key in `{text}`"))
+    })
+}
+
+/// How long entries are kept: as it is said, else as it is configured.
+fn retention(args: &Verify) -> Retention {
+    match (args.retention_days, &args.from.config) {
+        (Some(days), _) => Retention { org_days: days, platform_days: days },
+        // What is wrong with the file is said when the records are opened.
+        (None, Some(file)) => {
+            crate::config::load(file, Path::new("")).map(|config| config.audit.retention).unwrap_or_default()
+        }
+        (None, None) => Retention::default(),
+    }
+}
+
 /// A checkpoint that was kept.
 fn kept(path: &Path) -> Result<Kept, Trouble> {
     let note = std::fs::read_to_string(path).map_err(Trouble::file(path))?;
@@ -84,7 +106,7 @@ pub(super) async fn run(args: Verify, out: &mut Printer) -> Result<Exit, Trouble
         witness: args.witness_key.clone(),
         log: args.which.log(),
         against,
-        retention_days: args.retention_days,
+        retention: retention(&args),
     };
     let From { data, config, export, url } = &args.from;
     let verdicts = if let Some(logs) = records(data.as_deref(), config.as_deref()).await? {
