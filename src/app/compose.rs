@@ -29,6 +29,8 @@ pub struct Composition {
     pub policy: Arc<PolicyEngine>,
     /// The dual writer.
     pub audit: AuditWriter,
+    /// This gateway's name among those that share the records.
+    pub name: String,
     /// Gives entries their places in the trees; taken when it is stopped.
     pub sequencer: Mutex<Option<Sequencer>>,
     /// Lets go what has expired, until the gateway stops.
@@ -77,7 +79,7 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
     };
     let access_log = AccessLog::start(&sink, metrics.clone())
         .map_err(|source| StartError::File { path: log_path(&config), source })?;
-    let Records { access, audit, reader, sequencer, keeper, keys, clock, live } =
+    let Records { access, audit, name, reader, sequencer, keeper, keys, clock, live } =
         records(&config, policy.clone(), true, &metrics).await?;
     {
         let metrics = metrics.clone();
@@ -93,6 +95,7 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
         access,
         policy,
         audit,
+        name,
         reader,
         sequencer: Mutex::new(sequencer),
         keeper: Mutex::new(keeper),
@@ -184,6 +187,7 @@ pub async fn examine_records(config: &Config) -> Result<Vec<Finding>, StartError
 struct Records {
     access: Arc<Access>,
     audit: AuditWriter,
+    name: String,
     reader: AuditReader,
     sequencer: Option<Sequencer>,
     keeper: Option<Keeper>,
@@ -219,9 +223,9 @@ async fn records(
     let keys = Arc::new(keys);
     // One gateway holds a folder, so its name is fixed: the next boot closes what this one leaves open.
     let boot = BootId::random();
-    let gateway = if db.is_shared() { boot.as_str() } else { "embedded" };
+    let gateway = if db.is_shared() { boot.as_str() } else { "embedded" }.to_owned();
     let audit = if exclusive {
-        AuditWriter::start_with(db.clone(), gateway, config.audit.commit_timeout).await?
+        AuditWriter::start_with(db.clone(), &gateway, config.audit.commit_timeout).await?
     } else {
         AuditWriter::beside(db.clone())
     };
@@ -267,7 +271,7 @@ async fn records(
         cluster,
     };
     let access = Arc::new(Access::new(parts));
-    Ok(Records { access, audit, reader, sequencer, keeper, keys, clock, live })
+    Ok(Records { access, audit, name: gateway, reader, sequencer, keeper, keys, clock, live })
 }
 
 /// The key that signs checkpoints. The installation's name is set, or made with the key and kept.

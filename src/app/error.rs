@@ -76,6 +76,9 @@ pub enum StartError {
     /// The gateway's ports or its certificate.
     #[error(transparent)]
     Gateway(#[from] crate::gateway::ListenError),
+    /// A receiver of the logs can't be set up.
+    #[error(transparent)]
+    Delivery(#[from] crate::audit::delivery::DeliveryError),
     /// The gate can't be built.
     #[error("the gate can't be started: {0}")]
     Gate(String),

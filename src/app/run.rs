@@ -6,6 +6,7 @@ use super::error::StartError;
 use super::inherited::Sockets;
 use super::{reload, settings};
 use crate::access::Following;
+use crate::audit::delivery::Deliveries;
 use crate::control::{ControlState, router};
 use crate::gateway::{Gate, Parts, Running as Gateway, serve};
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ pub struct Running {
     draining: Arc<AtomicBool>,
     background: CancellationToken,
     following: Option<Following>,
+    deliveries: Deliveries,
     _watcher: Option<crate::policy::Watcher>,
 }
 
@@ -38,6 +40,12 @@ pub async fn start(parts: Composition, sockets: Sockets) -> Result<Running, Star
     let draining = Arc::new(AtomicBool::new(false));
     let server = &parts.config.server;
 
+    let deliveries = Deliveries::start(
+        &parts.reader,
+        &parts.config.audit.delivery,
+        &parts.metrics.delivery(),
+        &parts.name,
+    )?;
     let mut listen = settings::listen(server);
     let mut inherited_admin = None;
     match sockets {
@@ -107,7 +115,17 @@ pub async fn start(parts: Composition, sockets: Sockets) -> Result<Running, Star
         }
     });
     let address = gateway.addresses().first().copied().unwrap_or(server.listen);
-    Ok(Running { address, admin, parts, gateway, draining, background, following, _watcher: watcher })
+    Ok(Running {
+        address,
+        admin,
+        parts,
+        gateway,
+        draining,
+        background,
+        following,
+        deliveries,
+        _watcher: watcher,
+    })
 }
 
 fn watch(
@@ -150,6 +168,7 @@ impl Running {
         tokio::time::sleep(self.parts.config.server.unready).await;
         self.gateway.shutdown().await;
         self.background.cancel();
+        self.deliveries.stop().await;
         self.parts.audit.drain().await;
         let keeper = self.parts.keeper.lock().take();
         if let Some(keeper) = keeper {

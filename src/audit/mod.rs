@@ -5,13 +5,17 @@
 //! transaction. Each log is a Merkle [`tree`]; [`leaves`] reads in its order, [`query`] reads pages, both through
 //! [`AuditReader`]. What is recorded when is decided elsewhere (`@audit` on the policies).
 
+pub mod delivery;
 pub mod entry;
 pub mod export;
+mod follow;
+mod given;
 mod json;
 pub mod keeper;
 pub mod leaves;
 mod line;
 pub mod notices;
+pub mod ocsf;
 pub mod query;
 mod ranges;
 mod reader;
@@ -24,6 +28,7 @@ pub mod witness;
 pub mod writer;
 
 pub use entry::{ActorType, Entry, Logs, Outcome, Stage};
+pub use follow::{Follow, Look};
 pub use reader::AuditReader;
 pub use rows::write_act;
 pub use writer::{AuditError, AuditStats, AuditWriter, IntentError, OpenIntent};

@@ -204,17 +204,23 @@ fn item(row: &Row, outcomes: &HashMap<String, String>) -> Result<serde_json::Val
     let mut item = parse(row.text(3)?)?;
     if row.text(1)? == "intent"
         && let Some(outcome) = outcomes.get(row.text(2)?)
-        && let (Some(item), Some(outcome)) = (item.as_object_mut(), parse(outcome)?.as_object_mut())
     {
-        for key in OUTCOME {
-            item.insert(key.to_owned(), outcome.remove(key).unwrap_or_default());
-        }
+        merge(&mut item, &mut parse(outcome)?);
     }
     if let Some(item) = item.as_object_mut() {
         // Of use only with the line's own bytes: exports and proofs have it.
         item.shift_remove("salt");
     }
     Ok(item)
+}
+
+/// Adds what `outcome` tells to the item of its intent.
+pub(super) fn merge(item: &mut serde_json::Value, outcome: &mut serde_json::Value) {
+    if let (Some(item), Some(outcome)) = (item.as_object_mut(), outcome.as_object_mut()) {
+        for key in OUTCOME {
+            item.insert(key.to_owned(), outcome.remove(key).unwrap_or_default());
+        }
+    }
 }
 
 #[cfg(test)]

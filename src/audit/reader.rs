@@ -24,6 +24,16 @@ impl AuditReader {
         Self { db, key, sequencer }
     }
 
+    /// The records themselves, for what beside the logs is kept in them.
+    pub(super) const fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// A consistent view of the logs.
+    pub(super) async fn read(&self) -> Result<Tx, StoreError> {
+        self.db.read().await
+    }
+
     /// What verifies the checkpoints of `log`; its name is the log's origin.
     #[must_use]
     pub fn verifier(&self, log: &LogName) -> VerifierKey {

@@ -75,10 +75,8 @@ pub enum Command {
     Doctor(doctor::Args),
     /// Bring the tables in PostgreSQL up to date
     Migrate(migrate::Args),
-    /// Export the logs, and verify them
+    /// Export the logs, and verify them; witness somebody else's
     Audit(Box<audit::Args>),
-    /// Cosign somebody else's audit logs, as long as they only grow
-    Witness(witness::Args),
     /// Check and test policies
     Policy(policy::Args),
     /// Issue tokens on a configured server
@@ -182,7 +180,6 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             Command::Doctor(args) => doctor::run(&args, &mut out),
             Command::Migrate(args) => migrate::run(&args, &mut out),
             Command::Audit(args) => audit::run(*args, &mut out),
-            Command::Witness(args) => witness::run(&args, &mut out),
             Command::Policy(args) => policy::run(args),
             Command::Token(args) => token::run(args),
             Command::Org(args) => org::run(args),

@@ -50,7 +50,7 @@ const CASES_HELP: &str = r#"A case, in a file *.cases.toml beside the policies:
   do = ["deleteOrg"]              # an action, or a list
   in = "acme"                     # the org: acme (the default), globex, nowhere
   with = { switched_off = true }  # facts that differ: ended = "…", expired, disabled, inactive, api_token, slot,
-                                  # switched_off, org_status, live_impersonations, reason_length, cause,
+                                  # switched_off, org_status, method, path, live_impersonations, reason_length, cause,
                                   # acknowledged, target_is_self, target_is_admin, active_admins
   expect = "OWNER_ONLY"           # permit, or the code of the refusal
   by = ["impersonation-ceiling"]  # exactly the deciding policies

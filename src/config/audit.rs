@@ -1,6 +1,7 @@
 //! `[audit]`: the two logs.
 
 use super::check::fault;
+use super::delivery::{Delivery, RawDelivery};
 use super::document::{Complaint, Document, Setting};
 use super::fault::Fault;
 use super::raw::{any_path, file, or_empty};
@@ -25,6 +26,8 @@ pub struct Audit {
     pub retention: Retention,
     /// Who cosigns checkpoints, if anybody does.
     pub witness: Option<WitnessAt>,
+    /// Who else gets the entries.
+    pub delivery: Vec<Delivery>,
 }
 
 /// Where a witness is.
@@ -50,6 +53,7 @@ pub(super) struct RawAudit {
     witness_file: Setting<PathBuf>,
     witness_url: Setting<Option<Url>>,
     witness_key: Setting<Option<String>>,
+    pub(super) delivery: Vec<RawDelivery>,
 }
 
 impl RawAudit {
@@ -64,6 +68,7 @@ impl RawAudit {
             witness_file: s.text("witness_file", PathBuf::new(), any_path),
             witness_url: s.text("witness_url", None, or_empty(witness_url)),
             witness_key: s.text("witness_key", None, or_empty(witness_key)),
+            delivery: RawDelivery::read_all(document),
         }
     }
 
@@ -92,12 +97,14 @@ impl RawAudit {
 
     pub(super) fn checked(self, base: &Path) -> Audit {
         let at_file = file(base, &self.witness_file).map(WitnessAt::File);
+        let delivery = self.delivery.into_iter().filter_map(|delivery| delivery.checked(base)).collect();
         let at_url = self.witness_url.value.zip(self.witness_key.value);
         Audit {
             origin: self.origin.value,
             commit_timeout: Duration::from_millis(self.commit_timeout_ms.value),
             retention: Retention { org_days: self.org_days.value, platform_days: self.platform_days.value },
             witness: at_url.map(|(url, key)| WitnessAt::Url { url, key }).or(at_file),
+            delivery,
         }
     }
 }

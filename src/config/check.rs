@@ -22,6 +22,23 @@ pub(super) fn check(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
     database(raw, base, faults);
     live(raw, base, faults);
     raw.audit.check(faults);
+    deliveries(raw, base, faults);
+}
+
+fn deliveries(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
+    let all = &raw.audit.delivery;
+    for (number, delivery) in all.iter().enumerate() {
+        delivery.check_secret(base, faults);
+        let same = all.iter().take(number).any(|other| other.name.value == delivery.name.value);
+        if let Some(span) = delivery.name.span().filter(|_| same) {
+            faults.push(fault(
+                format!("two tables [[audit.delivery]] are named `{}`", delivery.name.value),
+                "the second one",
+                "how far a receiver has come is kept under its name: give each its own",
+                span,
+            ));
+        }
+    }
 }
 
 fn database(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {

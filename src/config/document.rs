@@ -14,6 +14,8 @@ pub(super) struct Document<'t> {
     faults: Vec<Fault>,
     /// Every section and key that was asked for: what else is in the file is unknown.
     known: Vec<(&'static str, &'static str)>,
+    /// Sections of which there may be any number (`[[…]]`).
+    lists: Vec<&'static str>,
     /// Where the first fault of syntax is.
     syntax_fault: Option<usize>,
 }
@@ -86,13 +88,35 @@ impl<'t> Document<'t> {
             })
             .collect();
         let syntax_fault = faults.iter().map(|fault| fault.span.start).min();
-        Self { root: root.into_inner(), end: text.len(), faults, known: Vec::new(), syntax_fault }
+        Self {
+            root: root.into_inner(),
+            end: text.len(),
+            faults,
+            known: Vec::new(),
+            lists: Vec::new(),
+            syntax_fault,
+        }
     }
 
     /// Reads the section `path`, for example `server.tls`.
     pub(super) fn section<'d>(&'d mut self, path: &'static str) -> Section<'t, 'd> {
         self.known.push((path, ""));
-        Section { document: self, path }
+        Section { document: self, path, number: None }
+    }
+
+    /// How many tables `[[path]]` the file has. Each is then read with [`Self::nth`].
+    pub(super) fn count(&mut self, path: &'static str) -> usize {
+        self.known.push((path, ""));
+        self.lists.push(path);
+        let (outer, name) = path.rsplit_once('.').unwrap_or(("", path));
+        let table = if outer.is_empty() { Some(&self.root) } else { self.table(outer, None) };
+        let found = table.and_then(|table| table.get(name));
+        found.and_then(|value| value.get_ref().as_array()).map_or(0, |list| list.len())
+    }
+
+    /// Reads the table `[[path]]` with this number, from 0.
+    pub(super) fn nth<'d>(&'d mut self, path: &'static str, number: usize) -> Section<'t, 'd> {
+        Section { document: self, path, number: Some(number) }
     }
 
     /// A setting without which nothing works isn't there. A file that can't be parsed to its end may well have it.
@@ -114,7 +138,7 @@ impl<'t> Document<'t> {
     /// All faults, those about unknown keys included.
     pub(super) fn finish(mut self) -> Vec<Fault> {
         let mut unknown = Vec::new();
-        find_unknown(&self.root, "", &self.known, &mut unknown);
+        find_unknown(&self.root, "", &self.known, &self.lists, &mut unknown);
         // What stands behind a syntax fault may have landed in the wrong section: say nothing of that.
         if let Some(first) = self.syntax_fault {
             unknown.retain(|fault| fault.span.start < first);
@@ -123,10 +147,15 @@ impl<'t> Document<'t> {
         self.faults
     }
 
-    fn table(&self, path: &str) -> Option<&DeTable<'t>> {
+    /// The table `path`; of tables `[[path]]` the one with this number.
+    fn table(&self, path: &str, number: Option<usize>) -> Option<&DeTable<'t>> {
         let mut table = &self.root;
         for name in path.split('.') {
-            table = table.get(name)?.get_ref().as_table()?;
+            let value = table.get(name)?.get_ref();
+            table = match (value.as_array(), number) {
+                (Some(list), Some(number)) => list.get(number)?.get_ref().as_table()?,
+                _ => value.as_table()?,
+            };
         }
         Some(table)
     }
@@ -136,6 +165,8 @@ impl<'t> Document<'t> {
 pub(super) struct Section<'t, 'd> {
     document: &'d mut Document<'t>,
     path: &'static str,
+    /// Among tables `[[path]]`.
+    number: Option<usize>,
 }
 
 /// A value of the file, apart from the tree that it stood in.
@@ -174,6 +205,52 @@ impl Found {
 }
 
 impl Section<'_, '_> {
+    /// As the file writes it.
+    fn name(&self) -> String {
+        if self.number.is_some() { format!("[[{}]]", self.path) } else { format!("[{}]", self.path) }
+    }
+
+    /// Where the table stands: its header.
+    pub(super) fn place(&self) -> Range<usize> {
+        let number = self.number.unwrap_or_default();
+        let (outer, name) = self.path.rsplit_once('.').unwrap_or(("", self.path));
+        let table =
+            if outer.is_empty() { Some(&self.document.root) } else { self.document.table(outer, None) };
+        let list = table.and_then(|table| table.get(name)).and_then(|value| value.get_ref().as_array());
+        list.and_then(|list| list.get(number)).map_or(0..0, Spanned::span)
+    }
+
+    /// Whether the file says anything of `key` here.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.document.table(self.path, self.number).is_some_and(|table| table.contains_key(key))
+    }
+
+    /// Notes it when `key` isn't there.
+    pub(super) fn needs(&mut self, key: &str, help: &str) {
+        if !self.has(key) {
+            self.missing(key, help);
+        }
+    }
+
+    /// Notes it when `key` is there, which is for `only` something else.
+    pub(super) fn unwanted(&mut self, key: &'static str, only: &str) {
+        if let Some((_, span)) = self.find(key) {
+            self.complain(key, span, Complaint::new(format!("only {only} has it")));
+        }
+    }
+
+    /// A setting without which this table is of no use isn't there.
+    pub(super) fn missing(&mut self, key: &str, help: &str) {
+        let fault = Fault {
+            message: format!("`{key}` is missing in {}", self.name()),
+            label: "in this table".into(),
+            help: Some(help.to_owned()),
+            secret: false,
+            span: self.place(),
+        };
+        self.document.faults.push(fault);
+    }
+
     /// `true` or `false`.
     pub(super) fn flag(&mut self, key: &'static str, default: bool) -> Setting<bool> {
         self.read(key, default, |found| match found {
@@ -259,7 +336,7 @@ impl Section<'_, '_> {
 
     fn find(&mut self, key: &'static str) -> Option<(Found, Range<usize>)> {
         self.document.known.push((self.path, key));
-        let value: &Spanned<DeValue<'_>> = self.document.table(self.path)?.get(key)?;
+        let value: &Spanned<DeValue<'_>> = self.document.table(self.path, self.number)?.get(key)?;
         if value.span().is_empty() {
             // The parser's stand-in for what it couldn't read: it has said so itself.
             return None;
@@ -269,7 +346,7 @@ impl Section<'_, '_> {
 
     fn complain(&mut self, key: &str, span: Range<usize>, complaint: Complaint) {
         self.document.faults.push(Fault {
-            message: format!("`{key}` in [{}] has a wrong value", self.path),
+            message: format!("`{key}` in {} has a wrong value", self.name()),
             label: complaint.message,
             help: complaint.help,
             secret: complaint.secret,
@@ -282,13 +359,29 @@ fn wrong_type(wanted: impl Display, found: &Found) -> Complaint {
     Complaint::new(format!("this is {}, wanted is {wanted}", found.kind()))
 }
 
-fn find_unknown(table: &DeTable<'_>, path: &str, known: &[(&str, &str)], faults: &mut Vec<Fault>) {
+fn find_unknown(
+    table: &DeTable<'_>,
+    path: &str,
+    known: &[(&str, &str)],
+    lists: &[&str],
+    faults: &mut Vec<Fault>,
+) {
     for (name, value) in table {
         let key = name.get_ref().as_ref();
         let inner = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
         if known.contains(&(inner.as_str(), "")) {
+            let is_list = lists.contains(&inner.as_str());
             match value.get_ref() {
-                DeValue::Table(table) => find_unknown(table, &inner, known, faults),
+                DeValue::Array(items) if is_list => {
+                    for item in items {
+                        match item.get_ref().as_table() {
+                            Some(table) => find_unknown(table, &inner, known, lists, faults),
+                            None => faults.push(not_a_list(&inner, item.get_ref(), item.span())),
+                        }
+                    }
+                }
+                other if is_list => faults.push(not_a_list(&inner, other, value.span())),
+                DeValue::Table(table) => find_unknown(table, &inner, known, lists, faults),
                 other => faults.push(Fault {
                     message: format!("`{inner}` is a section"),
                     label: format!("this is {}, wanted is a table", Found::of(other).kind()),
@@ -300,6 +393,16 @@ fn find_unknown(table: &DeTable<'_>, path: &str, known: &[(&str, &str)], faults:
         } else if path.is_empty() || !known.contains(&(path, key)) {
             faults.push(unknown(key, path, &inner, value.get_ref(), known, name.span()));
         }
+    }
+}
+
+fn not_a_list(path: &str, found: &DeValue<'_>, span: Range<usize>) -> Fault {
+    Fault {
+        message: format!("`{path}` is a list of tables"),
+        label: format!("this is {}, wanted are tables", Found::of(found).kind()),
+        help: Some(format!("write the keys of each beneath a line `[[{path}]]`")),
+        secret: false,
+        span,
     }
 }
 

@@ -14,6 +14,7 @@
 mod audit;
 mod check;
 mod database;
+mod delivery;
 mod document;
 mod fault;
 mod live_url;
@@ -23,6 +24,10 @@ mod settings;
 
 pub use audit::{Audit, WitnessAt};
 pub use database::{DatabaseUrl, InvalidDatabaseUrl};
+pub use delivery::{
+    DeliverTo, DeliveredAs, DeliveredLogs, Delivery, InvalidWebhookUrl, SyslogAddress, WebhookUrl,
+    webhook_secrets,
+};
 pub use fault::{Fault, Faults, Look};
 pub use live_url::{LiveTopology, LiveUrl};
 pub use net::{InvalidNetwork, InvalidOrigin, Network, Origin, Scheme};

@@ -454,7 +454,7 @@ fn access(text: &str) -> Result<AccessLogTo, Complaint> {
     }
 }
 
-fn one_of<T: Copy>(text: &str, values: &[(&str, T)]) -> Result<T, Complaint> {
+pub(super) fn one_of<T: Copy>(text: &str, values: &[(&str, T)]) -> Result<T, Complaint> {
     values.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<_> = values.iter().map(|(name, _)| format!("`{name}`")).collect();
         Complaint::new(format!("wanted is one of {}", names.join(", ")))

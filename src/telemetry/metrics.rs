@@ -1,5 +1,6 @@
 //! All metrics of the process, and their names.
 
+use super::delivery::DeliveryMetrics;
 use super::hot::{CLASSES, Hot, HotCollector};
 use super::live::LiveMetrics;
 use prometheus::core::Collector;
@@ -55,6 +56,7 @@ struct Inner {
     view_age: Gauge,
     access_lost: IntCounter,
     live: LiveMetrics,
+    delivery: DeliveryMetrics,
 }
 
 /// All metrics of the process. Cheap to clone; every method is lock-free or nearly so.
@@ -109,6 +111,7 @@ impl Metrics {
             ),
             access_lost: counter("access_lines_lost_total", "Access-log lines that found no room."),
             live: LiveMetrics::register(&registry),
+            delivery: DeliveryMetrics::register(&registry),
             registry,
         };
         let build = register(
@@ -197,6 +200,12 @@ impl Metrics {
         self.inner.live.clone()
     }
 
+    /// Those of the delivery of the logs.
+    #[must_use]
+    pub fn delivery(&self) -> DeliveryMetrics {
+        self.inner.delivery.clone()
+    }
+
     /// Everything, in the text format of Prometheus 0.0.4 ([`prometheus::TEXT_FORMAT`]).
     #[must_use]
     pub fn render(&self) -> String {
@@ -269,6 +278,11 @@ mod tests {
         live.error("timeout");
         live.hint();
         live.connected(true);
+        let delivery = metrics.delivery();
+        delivery.sink("siem");
+        delivery.delivered("siem", 3);
+        delivery.failure("siem");
+        delivery.oldest("siem", 1.5);
         metrics.open_requests().store(1, Relaxed);
         let text = metrics.render();
         for line in [
@@ -299,6 +313,10 @@ mod tests {
             r#"drawbridge_live_errors_total{kind="timeout"} 1"#,
             "drawbridge_live_hints_total 1",
             "drawbridge_live_connected 1",
+            r#"drawbridge_delivery_entries_total{sink="siem"} 3"#,
+            r#"drawbridge_delivery_failures_total{sink="siem"} 1"#,
+            r#"drawbridge_delivery_expired_total{sink="siem"} 0"#,
+            r#"drawbridge_delivery_oldest_seconds{sink="siem"} 1.5"#,
             "drawbridge_open_requests 1",
             concat!("drawbridge_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {

@@ -9,6 +9,7 @@
 
 mod access_log;
 mod decisions;
+mod delivery;
 mod hot;
 mod json_line;
 mod live;
@@ -17,5 +18,6 @@ pub mod process_log;
 mod sharded;
 
 pub use access_log::{AccessLine, AccessLog, AccessSink};
+pub use delivery::DeliveryMetrics;
 pub use live::{LiveCounts, LiveMetrics, LiveResult};
 pub use metrics::{Metrics, StageName};

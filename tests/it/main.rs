@@ -11,7 +11,9 @@
 )]
 
 mod asked_again;
+mod audit_entries;
 mod audit_proofs;
+mod audit_tail;
 mod audit_verify;
 mod check_command;
 mod cluster;

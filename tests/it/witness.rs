@@ -18,7 +18,16 @@ struct Process {
 impl Process {
     fn start(state: &Path, trust: &VerifierKey) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_drawbridge"))
-            .args(["witness", "--listen", "127.0.0.1:0", "--format", "json", "--trust", trust.as_str()])
+            .args([
+                "audit",
+                "witness",
+                "--listen",
+                "127.0.0.1:0",
+                "--format",
+                "json",
+                "--trust",
+                trust.as_str(),
+            ])
             .arg("--state")
             .arg(state)
             .stdout(Stdio::piped())
@@ -137,7 +146,8 @@ fn what_is_wrong_with_it_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let run = |args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_drawbridge"));
-        let output = command.arg("witness").args(args).current_dir(folder.path()).output().unwrap();
+        let output =
+            command.args(["audit", "witness"]).args(args).current_dir(folder.path()).output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let (code, told) = run(&["--state", "w", "--trust", "x"]);

@@ -1,4 +1,4 @@
-//! `drawbridge audit`: export a log, and verify one, from wherever it is.
+//! `drawbridge audit`: export a log, and verify one, from wherever it is; run a witness ([`witness`]).
 //!
 //! `verify` checks and `export` writes; `source` is where a log is read, `remote` a gateway's address of one, `told`
 //! what is printed.
@@ -9,7 +9,7 @@ mod source;
 mod told;
 mod verify;
 
-use super::{Exit, FormatArg, Printer, run_on_runtime};
+use super::{Exit, FormatArg, Printer, run_on_runtime, witness};
 use crate::app::StartError;
 use crate::audit::export::ExportError;
 use crate::audit::tree::LogName;
@@ -33,6 +33,8 @@ pub enum Command {
     Verify(verify::Verify),
     /// Write a log into a file that can be verified without the gateway
     Export(export::ExportArgs),
+    /// Cosign the checkpoints of somebody else's logs, as long as they only grow
+    Witness(witness::Args),
 }
 
 /// Which log.
@@ -107,6 +109,7 @@ pub fn run(args: Args, out: &mut Printer) -> Exit {
     match args.command {
         Command::Verify(args) => on_runtime(verify::run(args, out)),
         Command::Export(args) => on_runtime(export::run(args, out)),
+        Command::Witness(args) => witness::run(&args, out),
     }
 }
 

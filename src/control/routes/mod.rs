@@ -23,6 +23,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("DELETE", "/api/v1/orgs/{org}/impersonations/{impersonation}"),
     ("GET", "/api/v1/orgs/{org}/audit-log"),
     ("GET", "/api/v1/orgs/{org}/audit-log/export"),
+    ("GET", "/api/v1/orgs/{org}/audit-log/tail"),
     ("GET", "/api/v1/orgs/{org}/audit-log/checkpoint"),
     ("GET", "/api/v1/orgs/{org}/audit-log/proof"),
     ("GET", "/api/v1/orgs/{org}/audit-log/consistency"),
@@ -34,6 +35,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/api/v1/platform/impersonations"),
     ("GET", "/api/v1/platform/audit-log"),
     ("GET", "/api/v1/platform/audit-log/export"),
+    ("GET", "/api/v1/platform/audit-log/tail"),
     ("GET", "/api/v1/platform/audit-log/checkpoint"),
     ("GET", "/api/v1/platform/audit-log/proof"),
     ("GET", "/api/v1/platform/audit-log/consistency"),
@@ -54,6 +56,7 @@ pub fn router(state: ControlState) -> Router {
         .route("/api/v1/orgs/{org}/impersonations/{impersonation}", delete(impersonations::end_of_org))
         .route("/api/v1/orgs/{org}/audit-log", get(audit_log::of_org))
         .route("/api/v1/orgs/{org}/audit-log/export", get(audit_log::export::of_org))
+        .route("/api/v1/orgs/{org}/audit-log/tail", get(audit_log::tail::of_org))
         .route("/api/v1/orgs/{org}/audit-log/checkpoint", get(audit_proofs::org_checkpoint))
         .route("/api/v1/orgs/{org}/audit-log/proof", get(audit_proofs::org_proof))
         .route("/api/v1/orgs/{org}/audit-log/consistency", get(audit_proofs::org_consistency))
@@ -65,6 +68,7 @@ pub fn router(state: ControlState) -> Router {
         .route("/api/v1/platform/impersonations", get(impersonations::own))
         .route("/api/v1/platform/audit-log", get(audit_log::of_platform))
         .route("/api/v1/platform/audit-log/export", get(audit_log::export::of_platform))
+        .route("/api/v1/platform/audit-log/tail", get(audit_log::tail::of_platform))
         .route("/api/v1/platform/audit-log/checkpoint", get(audit_proofs::platform_checkpoint))
         .route("/api/v1/platform/audit-log/proof", get(audit_proofs::platform_proof))
         .route("/api/v1/platform/audit-log/consistency", get(audit_proofs::platform_consistency))

@@ -35,6 +35,10 @@ pub(super) struct With {
     switched_off: bool,
     /// The org is `suspended` or `deleted`.
     org_status: Option<String>,
+    /// The request's method, `POST` if left out.
+    method: Option<String>,
+    /// The request's canonical path.
+    path: Option<String>,
     live_impersonations: i64,
     reason_length: Option<i64>,
     cause: String,
@@ -58,8 +62,8 @@ pub(super) fn ask(
     let context = Context {
         now: NOW,
         source_address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
-        method: "POST",
-        path: "/case",
+        method: with.method.as_deref().unwrap_or("POST"),
+        path: with.path.as_deref().unwrap_or("/case"),
         session_age: 60,
         live_impersonations: with.live_impersonations,
         reason_length: with.reason_length.unwrap_or(40),

@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions as _, Connection as _};
 
 /// Tables whose rows gateways read, add and change.
-pub(super) const ORDINARY: [&str; 14] = [
+pub(super) const ORDINARY: [&str; 16] = [
     "platform_user",
     "org",
     "org_user",
@@ -24,6 +24,8 @@ pub(super) const ORDINARY: [&str; 14] = [
     "change_log",
     "gateway",
     "audit_log",
+    "audit_delivery",
+    "audit_delivery_lease",
 ];
 /// Also taken away: a gateway that left, what has been sequenced.
 pub(super) const PASSING: [&str; 3] = ["gateway_lease", "audit_pending", "audit_notice"];

@@ -27,6 +27,7 @@ pub(super) fn migrator(dialect: Dialect) -> Migrator {
         migration(3, "gateway leases", include_str!("0003_gateway_leases.sql")),
         migration(4, "trees", &tables(include_str!("0004_trees.sql"))),
         migration(5, "append-only trees", trees),
+        migration(6, "delivery", &tables(include_str!("0006_delivery.sql"))),
         migration(7, "retention", &tables(retention)),
     ])
 }

@@ -6,6 +6,7 @@ use super::http::Answer;
 use super::raw::Target;
 use drawbridge::access::NewPerson;
 use drawbridge::app::{Running, Sockets, start};
+use drawbridge::audit::tree::LogName;
 use drawbridge::config::Config;
 use drawbridge::demo::DemoOrgs;
 use drawbridge::domain::OrgRole;
@@ -114,6 +115,34 @@ impl Door {
         let person = NewPerson { email: email.to_owned(), display_name: email.to_owned() };
         access.provision_org_user(person, self.org.clone(), role).await.expect("a person");
         access.issue_org_token(email, ttl_ms).await.expect("a token").token.expose().to_owned()
+    }
+
+    /// A bot of the org with an API token; the token.
+    pub(crate) async fn bot(&self, name: &str, role: OrgRole) -> String {
+        let access = &self.running.parts().access;
+        let bot = access.provision_bot(name, self.org.clone(), role).await.expect("a bot");
+        let issued = access.issue_bot_token(&bot, "test", 3_600_000).await.expect("a token");
+        issued.token.expose().to_owned()
+    }
+
+    /// As `SIGHUP` does.
+    pub(crate) async fn reload(&self) {
+        self.running.reload().await;
+    }
+
+    /// Every line of a log that has its place, first to last.
+    pub(crate) async fn lines(&self, log: &LogName) -> Vec<Value> {
+        let reader = &self.running.parts().reader;
+        let Some(head) = reader.head(log).await.expect("a head") else { return Vec::new() };
+        let mut lines = Vec::new();
+        loop {
+            let leaves = reader.leaves(&head, lines.len() as u64, 500).await.expect("leaves");
+            if leaves.is_empty() {
+                return lines;
+            }
+            let read = |line: Option<String>| serde_json::from_str(&line.expect("a line")).expect("JSON");
+            lines.extend(leaves.into_iter().map(|leaf| read(leaf.line)));
+        }
     }
 
     /// Vendor staff who is no admin; their token.

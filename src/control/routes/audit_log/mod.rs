@@ -1,4 +1,6 @@
-//! Reading the logs. There is no route that changes or deletes an entry.
+//! Reading the logs: pages here, live in `tail`. There is no route that changes or deletes an entry.
+
+pub(super) mod tail;
 
 pub(super) mod export;
 
@@ -39,16 +41,10 @@ fn time(call: &Call, query: &Query, name: &'static str) -> Result<Option<Millis>
         .transpose()
 }
 
-async fn page(
-    state: &ControlState,
-    call: &Call,
-    log: Log,
-    raw: Option<&str>,
-) -> Result<Json<Value>, ApiError> {
-    let query = Query::read(call, raw, PARAMETERS)?;
-    let filter = Filter {
-        from: time(call, &query, "from")?,
-        to: time(call, &query, "to")?,
+fn filter(call: &Call, query: &Query) -> Result<Filter, ApiError> {
+    Ok(Filter {
+        from: time(call, query, "from")?,
+        to: time(call, query, "to")?,
         actor: query.owned("actor"),
         action: query.owned("action"),
         event: query.owned("event"),
@@ -56,7 +52,30 @@ async fn page(
         decision: query.owned("decision"),
         request_id: query.owned("request_id"),
         ticket_ref: query.owned("ticket_ref"),
-    };
+    })
+}
+
+/// The platform log as the caller may read it.
+fn platform_log(call: &Call) -> Result<Log, ApiError> {
+    match call.principal()? {
+        Principal::PlatformUser(user) if user.roles.iter().any(|r| r == crate::access::ADMIN_ROLE) => {
+            Ok(Log::Platform)
+        }
+        Principal::PlatformUser(user) => Ok(Log::PlatformOf(user.id.clone())),
+        Principal::Impersonation(_) | Principal::OrgUser(_) | Principal::Bot(_) => {
+            Err(call.fault(Fault::Act(crate::access::ActError::NoPermit)))
+        }
+    }
+}
+
+async fn page(
+    state: &ControlState,
+    call: &Call,
+    log: Log,
+    raw: Option<&str>,
+) -> Result<Json<Value>, ApiError> {
+    let query = Query::read(call, raw, PARAMETERS)?;
+    let filter = filter(call, &query)?;
     let page = state.access.audit_page(&log, &filter, query.limit(call)?, query.get("cursor")).await;
     let page = page.map_err(|e| call.fault(Fault::Store(e)))?;
     let page = page.ok_or_else(|| {
@@ -83,15 +102,7 @@ pub(super) async fn of_platform(
     call: Call,
     RawQuery(raw): RawQuery,
 ) -> Result<Json<Value>, ApiError> {
-    let log = match call.principal()? {
-        Principal::PlatformUser(user) if user.roles.iter().any(|r| r == crate::access::ADMIN_ROLE) => {
-            Log::Platform
-        }
-        Principal::PlatformUser(user) => Log::PlatformOf(user.id.clone()),
-        Principal::Impersonation(_) | Principal::OrgUser(_) | Principal::Bot(_) => {
-            return Err(call.fault(Fault::Act(crate::access::ActError::NoPermit)));
-        }
-    };
+    let log = platform_log(&call)?;
     page(&state, &call, log, raw.as_deref()).await
 }
 
