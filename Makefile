@@ -59,9 +59,9 @@ deny: rust
 		echo "make: SKIPPED: cargo deny check advisories (its database can't be reached from here)" >&2; \
 	fi
 
-## bench: CPU per request side by side, memory, revocations (one alone: make bench ARGS="--bench gate -- --rounds 9 --only stock,gate")
+## bench: CPU per request side by side, memory, revocations, the logs (one alone: make bench ARGS="--bench gate -- --rounds 9 --only stock,gate")
 # Load generator and upstream are ours. taskset is part of util-linux; without it nothing is pinned, and the
-# report says so. Revocations need PostgreSQL and Redis.
+# report says so. The logs need PostgreSQL, revocations Redis too.
 bench: tools servers
 	$(CARGO) bench --locked $(ARGS)
 

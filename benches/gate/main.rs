@@ -1,7 +1,7 @@
 //! `make bench`, first half: CPU per request of whole proxies, in alternating rounds (see benches/README.md).
 //!
-//! [`options`] what may be chosen, [`processes`] what is measured (`stub`, `stock`, `gateway`), [`load`] who
-//! asks, [`measure`] what it cost, [`rounds`] in which order, [`report`] how it is told.
+//! [`options`] what may be chosen, [`processes`] what is measured (`stock`, and `stub` and `gateway` of [`support`],
+//! which asks and measures too), [`rounds`] in which order, [`report`] how it is told.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,36 +14,33 @@
     reason = "a measurement that can't go on ends, and says why"
 )]
 
-mod gateway;
-mod load;
-#[path = "../machine.rs"]
-mod machine;
-mod measure;
 mod open_loop;
 mod options;
 mod processes;
 mod report;
 mod rounds;
 mod stock;
-mod stub;
+#[path = "../support/mod.rs"]
+mod support;
 
 use options::{Options, Role};
+use support::measure::{OTHER_CORE, pin_self};
 
 fn main() {
     match Options::read(std::env::args().skip(1)) {
         // `cargo test --all-targets` runs benches too, without this word.
         None => println!("gate: nothing measured; run `make bench`"),
-        Some(Role::Stub) => stub::run(),
+        Some(Role::Stub) => support::stub::run(),
         Some(Role::Stock { listen, upstream }) => stock::run(&listen, upstream),
         Some(Role::Measure(options)) => measure_all(&options),
     }
 }
 
 fn measure_all(options: &Options) {
-    let pinned = measure::pin_self(measure::OTHER_CORE);
+    let pinned = pin_self(OTHER_CORE);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let proxies = processes::Proxies::start(options, pinned);
-    println!("{}", report::machine(pinned, options));
+    println!("{}", report::heading(pinned, options));
     let rounds = runtime.block_on(rounds::run(options, &proxies));
     println!("{}", report::table(&rounds));
     if options.wants("audited") {

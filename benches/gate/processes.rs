@@ -1,29 +1,10 @@
 //! The processes under measurement, each on its core.
 
-use super::gateway::{self, Gateway};
-use super::measure::{OTHER_CORE, PROXY_CORE};
 use super::options::Options;
-use std::io::{BufRead as _, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-/// A process that is killed with its owner.
-pub(crate) struct Process(pub(crate) Child);
-
-impl Process {
-    /// Its id.
-    pub(crate) fn id(&self) -> u32 {
-        self.0.id()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
+use super::support::gateway::{self, Gateway, Setup};
+use super::support::measure::PROXY_CORE;
+use super::support::process::{Process, command, free_address, start_stub, wait_for};
+use std::net::SocketAddr;
 
 /// Everything that requests are sent to.
 pub(crate) struct Proxies {
@@ -43,12 +24,7 @@ impl Proxies {
     /// Starts them and waits until all of them answer.
     pub(crate) fn start(options: &Options, pinned: bool) -> Self {
         let me = std::env::current_exe().unwrap();
-        let mut stub = command(me.as_os_str(), OTHER_CORE, pinned)
-            .arg("--stub")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the stub starts");
-        let stub_address = first_line(&mut stub).parse().expect("the stub's address");
+        let (stub, stub_address) = start_stub(pinned);
         let address = free_address();
         let stock = command(me.as_os_str(), PROXY_CORE, pinned)
             .arg("--stock")
@@ -57,44 +33,13 @@ impl Proxies {
             .expect("Pingora starts");
         let stock = Process(stock);
         wait_for(address);
+        let setup = Setup::pinned_to_one_worker(stub_address, pinned);
         Self {
-            stub: (Process(stub), stub_address),
+            stub: (stub, stub_address),
             stock: (stock, address),
-            gateway: gateway::start(gateway::BINARY.as_ref(), stub_address, false, pinned),
-            logging: gateway::start(gateway::BINARY.as_ref(), stub_address, true, pinned),
-            beside: options.beside.as_ref().map(|binary| gateway::start(binary, stub_address, false, pinned)),
+            gateway: gateway::start(&setup),
+            logging: gateway::start(&Setup { access_log: true, ..setup }),
+            beside: options.beside.as_ref().map(|binary| gateway::start(&Setup { binary, ..setup })),
         }
-    }
-}
-
-/// A command that runs on one core, if cores can be chosen.
-pub(crate) fn command(program: &std::ffi::OsStr, core: usize, pinned: bool) -> Command {
-    if !pinned {
-        return Command::new(program);
-    }
-    let mut command = Command::new("taskset");
-    command.args(["-c", &core.to_string()]).arg(program);
-    command
-}
-
-/// The first line that a process prints.
-pub(crate) fn first_line(process: &mut Child) -> String {
-    let mut line = String::new();
-    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert!(!line.is_empty(), "{process:?} ended before it was ready");
-    line.trim().to_owned()
-}
-
-/// An address that nobody listens on (for a program that can't tell which port it got).
-pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-/// Waits until connections are accepted.
-pub(crate) fn wait_for(address: SocketAddr) {
-    let begun = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "nobody listens on {address}");
-        std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -1,15 +1,16 @@
 //! How it is told.
 
-use super::measure::{Cost, median, spread};
 use super::options::Options;
 use super::rounds::{Rounds, Row};
+use super::support::machine;
+use super::support::measure::{Cost, median, with_spread};
 use std::fmt::Write as _;
 
 /// Where and how it was measured.
-pub(crate) fn machine(pinned: bool, options: &Options) -> String {
+pub(crate) fn heading(pinned: bool, options: &Options) -> String {
     format!(
         "{}; proxies {}; {} connections, {} rounds of {:?}",
-        super::machine::name(),
+        machine::name(),
         if pinned { "pinned to one core" } else { "NOT pinned: only one core, or no taskset" },
         options.connections,
         options.rounds,
@@ -45,9 +46,4 @@ pub(crate) fn table(rounds: &Rounds) -> String {
 
 fn ratios<'a>(row: &'a Row, stock: &'a Row) -> impl Iterator<Item = f64> + Clone + 'a {
     row.costs.iter().zip(&stock.costs).map(|(own, stock)| own.cpu / stock.cpu)
-}
-
-fn with_spread(figures: impl Iterator<Item = f64> + Clone, decimals: usize) -> String {
-    let (least, most) = spread(figures.clone());
-    format!("{:.decimals$} ({least:.decimals$}–{most:.decimals$})", median(figures))
 }

@@ -1,11 +1,12 @@
 //! The order: each round measures every row once, forwards and backwards in turn.
 
-use super::gateway::Gateway;
-use super::load::{Target, closed_loop};
-use super::machine::fsync;
-use super::measure::{Cost, median};
 use super::options::{MOST_AUDITED, MOST_REQUESTS, Options};
 use super::processes::Proxies;
+use super::support::gateway::Gateway;
+use super::support::load::{Target, closed_loop};
+use super::support::machine::fsync;
+use super::support::measure::{Cost, median};
+use std::slice;
 use std::time::Duration;
 
 /// One row of the table.
@@ -69,7 +70,7 @@ pub(crate) async fn run(options: &Options, proxies: &Proxies) -> Rounds {
             if audited {
                 fsyncs.push(fsync(proxies.gateway.data.path()));
             }
-            let cost = closed_loop(&row.target, options.connections, options).await;
+            let cost = closed_loop(slice::from_ref(&row.target), options.connections, options.window).await;
             if audited {
                 let after = proxies.gateway.commits().await;
                 commits.push((after.0 - before.0, after.1 - before.1));
@@ -103,8 +104,8 @@ pub(crate) async fn many_connections(options: &Options, proxies: &Proxies) -> St
     let (plain, audited) = (target(&gate.owner, MOST_REQUESTS), target(&grant, MOST_AUDITED));
     let (mut plains, mut auditeds) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds {
-        plains.push(closed_loop(&plain, MANY, options).await);
-        auditeds.push(closed_loop(&audited, MANY, options).await);
+        plains.push(closed_loop(slice::from_ref(&plain), MANY, options.window).await);
+        auditeds.push(closed_loop(slice::from_ref(&audited), MANY, options.window).await);
         // The writer's queue empties before the next measurement.
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

@@ -13,7 +13,7 @@
 )]
 
 mod cluster;
-#[path = "../machine.rs"]
+#[path = "../support/machine.rs"]
 mod machine;
 mod options;
 mod relay;

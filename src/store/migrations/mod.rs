@@ -29,6 +29,7 @@ pub(super) fn migrator(dialect: Dialect) -> Migrator {
         migration(5, "append-only trees", trees),
         migration(6, "delivery", &tables(include_str!("0006_delivery.sql"))),
         migration(7, "retention", &tables(retention)),
+        migration(8, "audit indexes", include_str!("0008_audit_indexes.sql")),
     ])
 }
 

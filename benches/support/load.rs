@@ -1,7 +1,6 @@
 //! The load: keep-alive connections, each asking again as soon as it has its answer.
 
 use super::measure::{Cost, cpu};
-use super::options::Options;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -49,13 +48,14 @@ impl Target {
 /// Warming up: connections, pools, caches.
 const WARM: Duration = Duration::from_millis(300);
 
-/// Asks for the time of one measurement; what it cost.
-pub(crate) async fn closed_loop(target: &Target, connections: usize, options: &Options) -> Cost {
+/// Asks for the time of one measurement; what it cost. Connections share the targets, the first of which says whose
+/// CPU counts and when it ends.
+pub(crate) async fn closed_loop(targets: &[Target], connections: usize, window: Duration) -> Cost {
     let latencies: Rc<RefCell<Vec<u32>>> = Rc::default();
     let over = Rc::new(Cell::new(false));
     let local = LocalSet::new();
     let mut asking = Vec::new();
-    for _ in 0..connections {
+    for target in targets.iter().cycle().take(connections) {
         let (target, latencies, over) = (target.clone(), latencies.clone(), over.clone());
         asking.push(local.spawn_local(async move {
             let mut connection = Connection::open(&target).await;
@@ -70,11 +70,12 @@ pub(crate) async fn closed_loop(target: &Target, connections: usize, options: &O
         .run_until(async {
             tokio::time::sleep(WARM).await;
             latencies.borrow_mut().clear();
-            let (cpu_before, begun) = (cpu(target.process), Instant::now());
-            while begun.elapsed() < options.window && (latencies.borrow().len() as u64) < target.most {
+            let first = &targets[0];
+            let (cpu_before, begun) = (cpu(first.process), Instant::now());
+            while begun.elapsed() < window && (latencies.borrow().len() as u64) < first.most {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            let cpu = cpu(target.process) - cpu_before;
+            let cpu = cpu(first.process) - cpu_before;
             let (took, latencies) = (begun.elapsed(), latencies.take());
             over.set(true);
             for task in asking {

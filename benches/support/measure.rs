@@ -76,3 +76,9 @@ pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
 pub(crate) fn spread(figures: impl IntoIterator<Item = f64>) -> (f64, f64) {
     figures.into_iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), f| (a.min(f), b.max(f)))
 }
+
+/// Median, smallest and largest, for a table.
+pub(crate) fn with_spread(figures: impl Iterator<Item = f64> + Clone, decimals: usize) -> String {
+    let (least, most) = spread(figures.clone());
+    format!("{:.decimals$} ({least:.decimals$}–{most:.decimals$})", median(figures))
+}
