@@ -14,6 +14,7 @@ mod json;
 pub mod keeper;
 pub mod leaves;
 mod line;
+mod message;
 pub mod notices;
 pub mod ocsf;
 pub mod query;

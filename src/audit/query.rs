@@ -1,5 +1,8 @@
 //! Reading a log: filter, page, newest first, one merged item for each request.
 //!
+//! A list is in the order of positions; one that is asked for by time alone is in the order of time, then of positions
+//! (entries are written a moment after they happened, and not quite in that order), for only so an index finds it.
+//!
 //! An item stands where its first entry stands: the outcome of a request joins the item of its intent and moves
 //! nothing, so that a page begun stays what it was while the log grows.
 
@@ -45,6 +48,22 @@ pub struct Filter {
     pub request_id: Option<String>,
     /// Ticket (platform log only: an org's log knows none, so nothing there matches).
     pub ticket_ref: Option<String>,
+}
+
+impl Filter {
+    /// Whether it asks for a time and for nothing else.
+    fn is_of_time_alone(&self) -> bool {
+        let other = [
+            &self.event,
+            &self.actor,
+            &self.action,
+            &self.impersonation_id,
+            &self.decision,
+            &self.request_id,
+            &self.ticket_ref,
+        ];
+        (self.from.is_some() || self.to.is_some()) && other.iter().all(|value| value.is_none())
+    }
 }
 
 /// One page: items as they are answered, and where the next begins.
@@ -122,7 +141,10 @@ pub async fn page(
     let outcomes = outcomes(tx, log, &rows).await?;
     let items = rows.iter().map(|row| item(row, &outcomes)).collect::<Result<_, _>>()?;
     let next = match rows.last() {
-        Some(last) if more => Some(URL_SAFE_NO_PAD.encode(format!("{}:{}", log.table(), last.int(0)?))),
+        Some(last) if more => {
+            let (n, time) = (last.int(0)?, last.int(4)?);
+            Some(URL_SAFE_NO_PAD.encode(format!("{}:{n}:{time}", log.table())))
+        }
         _ => None,
     };
     Ok(Some(Page { items, next }))
@@ -137,16 +159,26 @@ fn decision(filter: &Filter) -> &'static str {
 }
 
 /// The text, and its values, that find the newest `limit` rows of `log` before a position.
-fn selection(log: &Log, filter: &Filter, before: Option<i64>, limit: usize) -> (String, Vec<Value>) {
+fn selection(log: &Log, filter: &Filter, before: Option<Place>, limit: usize) -> (String, Vec<Value>) {
     let mut conditions = Conditions::default();
+    let by_time = filter.is_of_time_alone() && !matches!(log, Log::PlatformOf(_));
     if let Log::Org(org) = log {
         conditions.and("org_id = ?", org.as_str());
     }
     // A request has a few rows: they are found by it and sorted. SQLite would go through the log in its order instead.
     let n = if filter.request_id.is_some() { "+n" } else { "n" };
-    conditions.and_if(&format!("{n} < ?"), before);
-    conditions.and_if("time >= ?", filter.from);
-    conditions.and_if("time <= ?", filter.to);
+    // Beside another filter the index of that one is the better.
+    let (time, order) = if by_time { ("time", "time DESC, n DESC") } else { ("+time", "") };
+    match before {
+        Some(before) if by_time => {
+            conditions.and("(time, n) < (?", before.time);
+            conditions.args.push(before.n.into());
+            conditions.text.push_str(&format!(", ${})", conditions.args.len()));
+        }
+        before => conditions.and_if(&format!("{n} < ?"), before.map(|b| b.n)),
+    }
+    conditions.and_if(&format!("{time} >= ?"), filter.from);
+    conditions.and_if(&format!("{time} <= ?"), filter.to);
     for (condition, value) in [
         ("event = ?", &filter.event),
         ("actor = ?", &filter.actor),
@@ -161,13 +193,14 @@ fn selection(log: &Log, filter: &Filter, before: Option<i64>, limit: usize) -> (
     let Conditions { text: conditions, mut args } = conditions;
     args.push(Value::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
     let (table, limit) = (log.table(), args.len());
+    let order = if order.is_empty() { format!("{n} DESC") } else { order.to_owned() };
     let newest = |columns: &str, more: &str| {
         format!(
             "SELECT {columns} FROM {table} WHERE stage <> 'outcome'{more}{conditions} \
-             ORDER BY {n} DESC LIMIT ${limit}"
+             ORDER BY {order} LIMIT ${limit}"
         )
     };
-    let columns = "n, stage, request_id, body";
+    let columns = "n, stage, request_id, body, time";
     let Log::PlatformOf(user) = log else { return (newest(columns, ""), args) };
     args.push(user.as_str().into());
     let user = args.len();
@@ -181,12 +214,19 @@ fn selection(log: &Log, filter: &Filter, before: Option<i64>, limit: usize) -> (
     (text, args)
 }
 
-/// The position that a cursor of this log's stands for.
-fn position(log: &Log, cursor: &str) -> Option<i64> {
+/// Where a page ended: what either order goes on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    n: i64,
+    time: Millis,
+}
+
+/// The place that a cursor of this log's stands for.
+fn position(log: &Log, cursor: &str) -> Option<Place> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
     let text = std::str::from_utf8(&bytes).ok()?;
-    let n = text.strip_prefix(log.table())?.strip_prefix(':')?;
-    n.parse().ok().filter(|n| *n > 0)
+    let (n, time) = text.strip_prefix(log.table())?.strip_prefix(':')?.split_once(':')?;
+    Some(Place { n: n.parse().ok()?, time: time.parse().ok()? }).filter(|place| place.n > 0)
 }
 
 /// The outcomes of those of `rows` that are intents, by request.

@@ -5,9 +5,8 @@
 //! ever, with growing pauses. Among several gateways one delivers to a receiver at a time, by a lease in the
 //! records; no transaction is open while anything is sent.
 //!
-//! A task each (`task`); what is sent (`message`) and how (`send`, `webhook`, `syslog`).
+//! A task each (`task`); what is sent (`audit::message`) and how (`send`, `webhook`, `syslog`).
 
-mod message;
 mod pause;
 mod place;
 mod send;

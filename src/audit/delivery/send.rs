@@ -1,8 +1,8 @@
 //! One try at one receiver.
 
-use super::message::Message;
 use super::syslog::Syslog;
 use super::webhook::Webhook;
+use crate::audit::message::Message;
 use crate::domain::Millis;
 use crate::store::StoreError;
 use std::io;

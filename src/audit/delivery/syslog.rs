@@ -4,8 +4,8 @@
 //! writing; that the receiver then ends it without an error shows that it has read to the end. A datagram is
 //! delivered when it has been sent.
 
-use super::message::{Item, Message};
 use super::send::SendError;
+use crate::audit::message::{Item, Message};
 use crate::config::SyslogAddress;
 use serde_json::json;
 use std::io;

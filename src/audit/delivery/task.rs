@@ -1,13 +1,13 @@
 //! One receiver's task: take the lease, send what is behind in order, note how far that was, wait for more.
 
 use super::Timing;
-use super::message::Message;
 use super::pause::Pauses;
 use super::place::Places;
 use super::send::Way;
 use super::webhook;
 use crate::audit::follow::grown;
 use crate::audit::leaves::Head;
+use crate::audit::message::Message;
 use crate::audit::reader::AuditReader;
 use crate::audit::tree::LogName;
 use crate::config::{DeliveredAs, DeliveredLogs};

@@ -1,8 +1,8 @@
 //! Signed requests, as Standard Webhooks has them (github.com/standard-webhooks/standard-webhooks).
 
-use super::message::Message;
 use super::send::SendError;
 use crate::audit::json;
+use crate::audit::message::Message;
 use crate::config::{WebhookUrl, webhook_secrets};
 use crate::domain::{Millis, Secret};
 use aws_lc_rs::{digest, hmac};

@@ -13,9 +13,11 @@
 //!
 //! [`Export`] makes the lines of a log; [`super::verify`] checks them.
 
+mod events;
 mod prefix;
 mod producer;
 
+pub use events::Events;
 pub use prefix::edge_at;
 pub use producer::{Export, ExportError};
 

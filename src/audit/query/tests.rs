@@ -150,8 +150,16 @@ async fn a_cursor_that_is_none_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let db = fixtures::store(folder.path()).await;
     let mut tx = db.read().await.unwrap();
-    let foreign = URL_SAFE_NO_PAD.encode("platform_audit:5");
-    for cursor in ["", "x", "!!", "MQ", &foreign, &URL_SAFE_NO_PAD.encode("org_audit:-1")] {
+    let foreign = URL_SAFE_NO_PAD.encode("platform_audit:5:7");
+    for cursor in [
+        "",
+        "x",
+        "!!",
+        "MQ",
+        &foreign,
+        &URL_SAFE_NO_PAD.encode("org_audit:-1:7"),
+        &URL_SAFE_NO_PAD.encode("org_audit:7"),
+    ] {
         assert_eq!(
             page(&mut tx, &org(), &Filter::default(), 10, Some(cursor)).await.unwrap(),
             None,
@@ -163,7 +171,7 @@ async fn a_cursor_that_is_none_is_refused() {
 
 /// The steps in which SQLite, which knows nothing of the values, answers.
 async fn plan(db: &Db, log: &Log, filter: &Filter) -> String {
-    let (mut text, args) = selection(log, filter, Some(1_000), 51);
+    let (mut text, args) = selection(log, filter, Some(Place { n: 1_000, time: 5 }), 51);
     text.insert_str(0, "EXPLAIN QUERY PLAN ");
     let rows = db.read().await.unwrap().rows_dynamic(text, &args).await.unwrap();
     rows.iter().map(|row| row.text(3).unwrap()).collect::<Vec<_>>().join("; ")
@@ -181,6 +189,9 @@ async fn every_value_is_found_by_an_index() {
         ("audit_impersonation", Filter { impersonation_id: value(), ..Filter::default() }),
         ("audit_denied", Filter { decision: value(), ..Filter::default() }),
         ("audit_once", Filter { request_id: value(), ..Filter::default() }),
+        ("audit_time", Filter { from: Some(1), ..Filter::default() }),
+        ("audit_time", Filter { to: Some(9), ..Filter::default() }),
+        ("audit_actor", Filter { from: Some(1), actor: value(), ..Filter::default() }),
         ("audit_ticket", Filter { ticket_ref: value(), ..Filter::default() }),
     ];
     for (index, filter) in &filters {
@@ -224,6 +235,7 @@ proptest! {
             write(&entries).await;
             for (filter, expected) in [
                 (Filter::default(), entries.iter().collect::<Vec<_>>()),
+                (Filter { from: Some(0), ..Filter::default() }, entries.iter().collect()),
                 (
                     Filter { decision: Some("deny".to_owned()), ..Filter::default() },
                     entries.iter().filter(|e| e.decision == Some("deny")).collect(),

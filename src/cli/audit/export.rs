@@ -4,7 +4,7 @@ use super::remote::Remote;
 use super::source::{Pieces, bar, records};
 use super::{Credential, Exit, Printer, Trouble, Which};
 use crate::app::Logs;
-use crate::audit::export::{EntryLine, Export, Header, parse_checkpoint};
+use crate::audit::export::{EntryLine, Events, Export, Header, parse_checkpoint};
 use crate::audit::tree::LogName;
 use crate::audit::verify::{Expect, Kept, Lines, Verifier};
 use clap::ValueEnum;
@@ -55,6 +55,18 @@ pub struct From {
 pub enum Form {
     /// Lines that `audit verify` checks
     Jsonl,
+    /// Events of OCSF (API Activity, Authentication), for tools that know that schema
+    Ocsf,
+}
+
+impl Form {
+    /// Its name in the gateway's API.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Ocsf => "ocsf",
+        }
+    }
 }
 
 /// An export that was begun.
@@ -69,8 +81,8 @@ struct Begun {
 }
 
 pub(super) async fn run(args: ExportArgs, out: &mut Printer) -> Result<Exit, Trouble> {
-    let Form::Jsonl = args.form;
     let begun = match (&args.out, args.resume) {
+        (Some(path), true) if args.form == Form::Ocsf => Some(begun_events(path, &args.which)?),
         (Some(path), true) => Some(begun(path)?),
         _ => None,
     };
@@ -78,7 +90,7 @@ pub(super) async fn run(args: ExportArgs, out: &mut Printer) -> Result<Exit, Tro
     let log = args.which.log().or_else(|| begun.as_ref().map(|begun| begun.log.clone()));
     let From { data, config, url } = &args.from;
     let pieces = match records(data.as_deref(), config.as_deref()).await? {
-        Some(logs) => local(&logs, &log.unwrap_or(LogName::Platform), after).await?,
+        Some(logs) => local(&logs, &log.unwrap_or(LogName::Platform), after, args.form).await?,
         None => {
             let remote = Remote::new(url.as_deref().unwrap_or_default(), &args.credential)?;
             let which = match log {
@@ -87,19 +99,82 @@ pub(super) async fn run(args: ExportArgs, out: &mut Printer) -> Result<Exit, Tro
                 Some(LogName::Org(org)) => Which { org: Some(org), platform: false },
             };
             let (_, path) = remote.log(&which).await?;
-            Pieces::Remote(Box::new(remote.export(&path, after).await?))
+            Pieces::Remote(Box::new(remote.export(&path, after, args.form.as_str()).await?))
         }
     };
-    write(pieces, args.out.as_deref(), begun, out).await
+    match args.form {
+        Form::Jsonl => write(pieces, args.out.as_deref(), begun, out).await,
+        Form::Ocsf => write_events(pieces, args.out.as_deref(), begun, out).await,
+    }
 }
 
-async fn local(logs: &Logs, log: &LogName, after: Option<u64>) -> Result<Pieces, Trouble> {
+async fn local(logs: &Logs, log: &LogName, after: Option<u64>, form: Form) -> Result<Pieces, Trouble> {
     let reader = logs.reader().ok_or_else(|| {
         Trouble::Usage(
             "the master key isn't at hand, and with it the log's key, which an export tells".to_owned(),
         )
     })?;
-    Ok(Pieces::Local(Box::new(Export::begin(&reader, log, after).await?)))
+    Ok(match form {
+        Form::Jsonl => Pieces::Local(Box::new(Export::begin(&reader, log, after).await?)),
+        Form::Ocsf => Pieces::Events(Box::new(Events::begin(&reader, log, after).await?)),
+    })
+}
+
+/// Writes events as they come.
+async fn write_events(
+    mut pieces: Pieces,
+    path: Option<&Path>,
+    begun: Option<Begun>,
+    out: &mut Printer,
+) -> Result<Exit, Trouble> {
+    let mut file = path.map(|path| place(path, begun.as_ref())).transpose()?;
+    let bar = bar("events exported:", None);
+    while let Some(piece) = pieces.next().await? {
+        bar.inc(piece.iter().filter(|byte| **byte == b'\n').count() as u64);
+        match (&mut file, path) {
+            (Some(file), Some(path)) => file.write_all(&piece).map_err(Trouble::file(path))?,
+            _ => out.raw(&piece),
+        }
+    }
+    if let (Some(file), Some(path)) = (&mut file, path) {
+        file.sync_all().map_err(Trouble::file(path))?;
+    }
+    bar.finish_and_clear();
+    Ok(Exit::Ok)
+}
+
+/// The file to write, at the place where to go on.
+fn place(path: &Path, begun: Option<&Begun>) -> Result<File, Trouble> {
+    let Some(begun) = begun else { return made(path) };
+    let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(Trouble::file(path))?;
+    file.set_len(begun.end).and_then(|()| file.seek(SeekFrom::End(0))).map_err(Trouble::file(path))?;
+    Ok(file)
+}
+
+/// A new file. An export that is there may be the only one of its time.
+fn made(path: &Path) -> Result<File, Trouble> {
+    OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => Trouble::Usage(format!(
+            "`{}` is there already: give another name, or --resume to go on with it",
+            path.display()
+        )),
+        _ => Trouble::file(path)(error),
+    })
+}
+
+/// Looks where the events in `path` end.
+fn begun_events(path: &Path, which: &Which) -> Result<Begun, Trouble> {
+    let mut reader = BufReader::new(File::open(path).map_err(Trouble::file(path))?);
+    let (mut end, mut after, mut line) = (0, 0, String::new());
+    while reader.read_line(&mut line).map_err(Trouble::file(path))? > 0 && line.ends_with('\n') {
+        let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        let Some(index) = event.pointer("/metadata/sequence").and_then(serde_json::Value::as_u64) else {
+            return Err(Trouble::Usage(format!("`{}` isn't an export that was begun", path.display())));
+        };
+        (end, after) = (end + line.len() as u64, index + 1);
+        line.clear();
+    }
+    Ok(Begun { end, after, log: which.log().unwrap_or(LogName::Platform), kept: None })
 }
 
 /// Writes what comes and verifies it on the way: an export that isn't whole must not pass for one.
@@ -137,15 +212,7 @@ async fn write(
 /// The file to write, at the place where to go on; what it has already is verified.
 fn open(path: &Path, begun: Option<&Begun>, lines: &mut Lines) -> Result<File, Trouble> {
     let Some(begun) = begun else {
-        // An export that is there may be the only one of its time.
-        let made = OpenOptions::new().write(true).create_new(true).open(path);
-        return made.map_err(|error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => Trouble::Usage(format!(
-                "`{}` is there already: give another name, or --resume to go on with it",
-                path.display()
-            )),
-            _ => Trouble::file(path)(error),
-        });
+        return made(path);
     };
     let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(Trouble::file(path))?;
     let (mut left, mut buffer) = (begun.end, vec![0_u8; 1 << 20]);

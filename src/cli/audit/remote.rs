@@ -69,9 +69,9 @@ impl Remote {
 
     /// The log of whoever holds the token.
     async fn found(&self, base: &str) -> Result<LogName, Trouble> {
-        let me = self.get(&format!("{base}/api/v1/me"), None).await?;
+        let me = self.get(&format!("{base}/api/v1/me"), &[]).await?;
         if me.status() == StatusCode::FORBIDDEN {
-            let staff = self.get(&format!("{base}/api/v1/platform/me"), None).await?;
+            let staff = self.get(&format!("{base}/api/v1/platform/me"), &[]).await?;
             return good(staff).await.map(|_| LogName::Platform);
         }
         let text = good(me).await?.text().await.map_err(|e| failed(&e))?;
@@ -87,18 +87,25 @@ impl Remote {
         }
     }
 
-    async fn get(&self, path: &str, query: Option<(&str, u64)>) -> Result<Response, Trouble> {
+    async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Response, Trouble> {
         let mut url = self.url.clone();
         url.set_path(path);
-        if let Some((name, value)) = query {
-            url.query_pairs_mut().append_pair(name, &value.to_string());
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
         }
         self.client.get(url).bearer_auth(&self.token).send().await.map_err(|e| failed(&e))
     }
 
-    /// The export of the log at `path`, or its continuation.
-    pub(super) async fn export(&self, path: &str, after: Option<u64>) -> Result<Response, Trouble> {
-        good(self.get(&format!("{path}/export"), after.map(|after| ("after", after))).await?).await
+    /// The export of the log at `path`, or its continuation; in a `format` of the gateway's.
+    pub(super) async fn export(
+        &self,
+        path: &str,
+        after: Option<u64>,
+        format: &str,
+    ) -> Result<Response, Trouble> {
+        let mut query = vec![("format", format.to_owned())];
+        query.extend(after.map(|after| ("after", after.to_string())));
+        good(self.get(&format!("{path}/export"), &query).await?).await
     }
 }
 

@@ -3,7 +3,7 @@
 use super::remote::failed;
 use super::{Exit, Trouble};
 use crate::app::{Logs, open_logs, open_logs_in};
-use crate::audit::export::Export;
+use crate::audit::export::{Events, Export};
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Response;
 use std::path::Path;
@@ -12,6 +12,8 @@ use std::path::Path;
 pub(super) enum Pieces {
     /// From the records.
     Local(Box<Export>),
+    /// From the records, as events of OCSF.
+    Events(Box<Events>),
     /// From a gateway.
     Remote(Box<Response>),
 }
@@ -21,6 +23,7 @@ impl Pieces {
     pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, Trouble> {
         match self {
             Self::Local(export) => Ok(export.next().await?.map(String::into_bytes)),
+            Self::Events(events) => Ok(events.next().await?.map(String::into_bytes)),
             Self::Remote(answer) => {
                 Ok(answer.chunk().await.map_err(|e| failed(&e))?.map(|bytes| bytes.to_vec()))
             }

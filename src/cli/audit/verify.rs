@@ -156,7 +156,7 @@ fn of_file(path: &Path, expect: Expect) -> Result<Verdict, Trouble> {
 }
 
 async fn of_gateway(remote: &Remote, path: &str, expect: Expect) -> Result<Verdict, Trouble> {
-    let mut pieces = Pieces::Remote(Box::new(remote.export(path, None).await?));
+    let mut pieces = Pieces::Remote(Box::new(remote.export(path, None, "jsonl").await?));
     let bar = bar("entries verified:", None);
     let mut lines = Lines::new(Verifier::new(expect));
     let outcome = loop {

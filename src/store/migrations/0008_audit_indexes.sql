@@ -8,3 +8,5 @@ CREATE INDEX platform_audit_event ON platform_audit (event, n) WHERE stage <> 'o
 CREATE INDEX platform_audit_action ON platform_audit (action, n) WHERE stage <> 'outcome' AND action IS NOT NULL;
 CREATE INDEX platform_audit_denied ON platform_audit (n) WHERE stage <> 'outcome' AND decision = 'deny';
 CREATE INDEX platform_audit_ticket ON platform_audit (ticket_ref, n) WHERE stage <> 'outcome' AND ticket_ref IS NOT NULL;
+CREATE INDEX org_audit_time ON org_audit (org_id, time, n) WHERE stage <> 'outcome';
+CREATE INDEX platform_audit_time ON platform_audit (time, n) WHERE stage <> 'outcome';

@@ -1,7 +1,7 @@
 //! A whole log as lines, to be kept and verified elsewhere.
 
 use super::refused_to_others;
-use crate::audit::export::{Export, ExportError, MEDIA_TYPE};
+use crate::audit::export::{Events, Export, ExportError, MEDIA_TYPE};
 use crate::audit::tree::LogName;
 use crate::control::ControlState;
 use crate::control::error::{ApiError, Fault};
@@ -34,17 +34,26 @@ async fn export(
     log: &LogName,
     raw: Option<&str>,
 ) -> Result<Response, ApiError> {
-    let query = Query::read(call, raw, &["after"])?;
+    let query = Query::read(call, raw, &["after", "format"])?;
     let wrong =
         || call.fault(Fault::Query("`after` must be a whole number: how many entries you have".to_owned()));
     let after = query.get("after").map(|text| text.parse().map_err(|_| wrong())).transpose()?;
-    let export = Export::begin(&state.audit, log, after).await.map_err(|error| fault(call, error))?;
+    let (name, body) = match query.get("format") {
+        None | Some("jsonl") => {
+            let export = Export::begin(&state.audit, log, after).await.map_err(|error| fault(call, error))?;
+            (format!("{log}.jsonl"), Body::from_stream(export.into_stream().map(Ok::<_, Infallible>)))
+        }
+        Some("ocsf") => {
+            let events = Events::begin(&state.audit, log, after).await.map_err(|error| fault(call, error))?;
+            (format!("{log}.ocsf.jsonl"), Body::from_stream(events.into_stream()))
+        }
+        Some(_) => return Err(call.fault(Fault::Query("`format` must be `jsonl` or `ocsf`".to_owned()))),
+    };
     let headers = [
         (CONTENT_TYPE, MEDIA_TYPE.to_owned()),
         (CACHE_CONTROL, "no-store".to_owned()),
-        (CONTENT_DISPOSITION, format!("attachment; filename=\"{log}.jsonl\"")),
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
     ];
-    let body = Body::from_stream(export.into_stream().map(Ok::<_, Infallible>));
     Ok((headers, body).into_response())
 }
 

@@ -1,9 +1,9 @@
-//! What is sent at once: up to a hundred entries of one log, as themselves or as events of OCSF.
+//! What is given away at once: up to a hundred entries of one log, as themselves or as events of OCSF.
 
-use super::super::given::{self, Given};
-use super::super::leaves::{self, Head};
-use super::super::reader::AuditReader;
-use super::super::{json, ocsf};
+use super::given::{self, Given};
+use super::leaves::{self, Head};
+use super::reader::AuditReader;
+use super::{json, ocsf};
 use crate::config::DeliveredAs;
 use crate::domain::{Millis, parse_rfc3339};
 use crate::store::StoreError;
@@ -102,7 +102,7 @@ fn item(log: &str, shape: DeliveredAs, given: Given, intents: &mut HashMap<Strin
             if stage == "outcome"
                 && let Some(mut intent) = intents.remove(&request)
             {
-                super::super::query::merge(&mut intent, &mut entry);
+                super::query::merge(&mut intent, &mut entry);
                 if let Some(members) = intent.as_object_mut() {
                     members.shift_remove("salt");
                     members.insert("index".to_owned(), index.into());
