@@ -125,8 +125,9 @@ def check(lines, given=None, against=(), days=None):  # lines: bytes; given: a k
         if then[0] > size: bad(f"cut off or rolled back: a kept checkpoint has {then[0]} entries", size)
         held = datetime.timedelta(days or (365 if name == "platform" else 90))
         if first > then[0] and newest[2] < then[2] + held: bad("entries were removed before their time", then[0])
-    return (f"OK {log}: {size - first} entries, {len(grants)} impersonations, no gaps, checkpoint of "
-            f"{newest[2].isoformat()}; {'the key' if given else 'by its own word, the key'} {key[0]}")
+    seen, told = sum(k[0] >= first for k in kept), "as given" if given else "came with the export: compare it"
+    return (f"OK {log}: {size - first} entries, {len(grants)} impersonation{'s'[:len(grants) != 1]}, no gaps, grown out of {seen} "
+            f"of {len(kept)} kept checkpoints, newest checkpoint of {newest[2].isoformat()}; key {key[0]} ({told})")
 def verdict(path, given=None, against=(), days=None):  # (whether it is OK, line of the fault, what to say)
     at = [0]
     def lines(file):
@@ -135,6 +136,7 @@ def verdict(path, given=None, against=(), days=None):  # (whether it is OK, line
     try:
         with open(path, "rb") as file: return True, None, check(lines(file), given, against, days)
     except Bad as fault: what, index = fault.args
+    except OSError as error: return False, None, f"NOT OK: it can't be read: {error.strerror}"
     except UnicodeDecodeError: what, index = "the line isn't UTF-8", None
     return False, at[0], f"NOT OK: line {at[0]}{'' if index is None else f', entry {index}'}: {what}"
 def main():

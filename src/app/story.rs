@@ -3,6 +3,11 @@
 use super::dev::DevReady;
 use serde_json::{Value, json};
 
+/// This program, as another terminal can call it.
+fn program() -> String {
+    std::env::current_exe().map_or_else(|_| "drawbridge".to_owned(), |path| path.display().to_string())
+}
+
 impl DevReady {
     /// One JSON line (architecture §10).
     #[must_use]
@@ -65,10 +70,13 @@ Paste these one by one into another terminal:
   curl -s "$GATEWAY/api/v1/orgs/$ACME/audit-log?limit=3" -H "Authorization: Bearer $OWNER"
   curl -s "$GATEWAY/api/v1/platform/audit-log?limit=3" -H "Authorization: Bearer $STAFF"
 
-  # 5. the owner switches support access off
+  # 5. and it can be proved: every entry, hash and signature is checked on your side
+  DRAWBRIDGE_TOKEN=$OWNER "{program}" audit verify --url "$GATEWAY"
+
+  # 6. the owner switches support access off
   curl -s -X PATCH "$GATEWAY/api/v1/orgs/$ACME/support-access" -H "Authorization: Bearer $OWNER" -d '{{"allow_platform_impersonation": false}}'
 
-  # 6. the next request: 401 IMPERSONATION_REVOKED
+  # 7. the next request: 401 IMPERSONATION_REVOKED
   curl -i "$GATEWAY{path}" -H "Authorization: Bearer $IMP"
 
   # and on again
@@ -76,6 +84,7 @@ Paste these one by one into another terminal:
 
 Ctrl-C drains and stops; the same command goes on with the same data.
 "#,
+            program = program(),
             gateway = self.gateway,
             upstream = self.upstream,
             admin = self.admin,

@@ -27,7 +27,7 @@ pub struct Args {
     /// What it remembers; its key is FILE.key. Both are made on first use
     #[arg(long, value_name = "FILE")]
     state: PathBuf,
-    /// The verifier key of one of the logs (`GET …/audit-log/checkpoint` tells it): all logs of that
+    /// The verifier key of one of the logs (`GET …/audit-log/keys` tells it): all logs of that
     /// installation are watched
     #[arg(long, value_name = "VKEY")]
     trust: String,

@@ -71,7 +71,7 @@ async fn an_export_is_verified_online_offline_and_by_other_hands() {
     // Online, by the token alone.
     let (code, out, err) = asked(owner, &["verify", "--url", &url, "--against", &kept_name]).await;
     assert_eq!(code, Some(0), "{out}{err}");
-    assert!(out.starts_with("OK  drawbridge-") && out.contains("2 sessions, no gaps"), "{out}");
+    assert!(out.starts_with("OK  drawbridge-") && out.contains("2 impersonations, no gaps"), "{out}");
     assert!(err.contains("the key came with the log"), "{err}");
     let (code, _, err) = asked(owner, &["export", "--url", &url, "--out", &name]).await;
     assert_eq!(code, Some(0), "{err}");

@@ -2,6 +2,7 @@
 
 use super::remote::Remote;
 use super::source::{Pieces, bar, records};
+use super::told::grouped;
 use super::{Credential, Exit, Printer, Trouble, Which};
 use crate::app::Logs;
 use crate::audit::export::{EntryLine, Events, Export, Header, parse_checkpoint};
@@ -203,8 +204,11 @@ async fn write(
     bar.finish_and_clear();
     let report = lines.finish().map_err(Trouble::Fault)?;
     out.note(format!(
-        "{}: entries {} to {}, verified by the key {}",
-        report.log, report.first, report.size, report.key
+        "{}: {} of {} entries are there, verified by the key {}",
+        report.log,
+        grouped(report.entries),
+        grouped(report.size),
+        report.key
     ));
     Ok(Exit::Ok)
 }

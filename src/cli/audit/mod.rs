@@ -29,7 +29,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Check that a log is whole: every entry, every signature, every running number
-    #[command(after_help = "Exit codes: 0 every log is OK, 1 one isn't, 64 wrong usage.")]
+    #[command(after_help = "Exit codes: 0 every log is OK, 1 one isn't or can't be read, 64 wrong usage.")]
     Verify(verify::Verify),
     /// Write a log into a file that can be verified without the gateway
     Export(export::ExportArgs),
@@ -78,7 +78,7 @@ enum Trouble {
     Start(#[from] StartError),
     #[error(transparent)]
     Export(#[from] ExportError),
-    #[error("can't use `{}`: {source}", path.display())]
+    #[error("can't use `{}`", path.display())]
     File { path: PathBuf, source: std::io::Error },
     #[error("{0}")]
     Fault(Fault),

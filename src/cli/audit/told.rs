@@ -13,6 +13,8 @@ pub(super) struct Verdict {
 
 const TO_DO: &str = "to do: change nothing, keep a copy and the checkpoints that you have, get the log anew \
      (`drawbridge audit export`) and verify that; if it stays so, tell the security team of the installation";
+const TO_DO_TABLES: &str = "to do: put nothing right by hand; keep a copy of the database and of the witness' state as \
+     they are, look who had access, and compare with exports and checkpoints that were kept elsewhere (--against)";
 
 /// 1027 as 1,027.
 pub(super) fn grouped(n: u64) -> String {
@@ -27,6 +29,10 @@ pub(super) fn grouped(n: u64) -> String {
     text
 }
 
+fn entries(n: u64) -> String {
+    if n == 1 { "1 entry".to_owned() } else { format!("{} entries", grouped(n)) }
+}
+
 fn many(n: u64, one: &str) -> String {
     format!("{} {one}{}", grouped(n), if n == 1 { "" } else { "s" })
 }
@@ -38,7 +44,6 @@ pub(super) fn tell(out: &mut Printer, format: FormatArg, verdict: &Verdict) -> b
         (FormatArg::Json, Err(fault)) => out.data(merged(json!({ "ok": false, "log": verdict.log }), fault)),
         (FormatArg::Human, Err(fault)) => {
             out.data(format!("NOT OK  {}  {fault}", verdict.log));
-            out.data(format!("        {TO_DO}"));
         }
         (FormatArg::Human, Ok(found)) => ok(out, &verdict.log, found),
     }
@@ -60,18 +65,11 @@ fn ok(out: &mut Printer, log: &str, found: &TablesReport) {
         return;
     };
     let time = |time: &Option<String>| time.clone().unwrap_or_else(|| "-".to_owned());
-    let mut text = format!(
-        "OK  {log}  {}",
-        if report.entries == 1 {
-            "1 entry".to_owned()
-        } else {
-            format!("{} entries", grouped(report.entries))
-        }
-    );
+    let mut text = format!("OK  {log}  {}", entries(report.entries));
     if report.entries > 0 {
         text.push_str(&format!("  {} to {}", time(&report.from), time(&report.to)));
     }
-    text.push_str(&format!("  {}, no gaps", many(report.sessions, "session")));
+    text.push_str(&format!("  {}, no gaps", many(report.sessions, "impersonation")));
     if report.first > 0 {
         text.push_str(&format!(", {} expired before", grouped(report.first)));
     }
@@ -93,7 +91,11 @@ fn ok(out: &mut Printer, log: &str, found: &TablesReport) {
     out.data(text);
     for kept in &report.against {
         if kept.recomputed {
-            out.data(format!("    grown out of `{}` ({})", kept.name, grouped(kept.size)));
+            out.data(format!(
+                "    grown out of the kept checkpoint `{}` of {}",
+                kept.name,
+                entries(kept.size)
+            ));
         } else {
             out.data(format!(
                 "    NOT compared with `{}`: its {} entries have expired, so this export alone can't tell; ask the gateway: \
@@ -103,8 +105,13 @@ fn ok(out: &mut Printer, log: &str, found: &TablesReport) {
         }
     }
     if let Some(size) = report.witnessed {
-        out.data(format!("    signed by the witness up to {}", grouped(size)));
+        out.data(format!("    signed by the witness up to {}", entries(size)));
     }
+}
+
+/// What to do when a log isn't OK; `tables`: it was read in the database.
+pub(super) fn to_do(out: &mut Printer, tables: bool) {
+    out.data(if tables { TO_DO_TABLES } else { TO_DO });
 }
 
 /// What an OK stands for, and what it doesn't.

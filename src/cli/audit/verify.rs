@@ -2,7 +2,7 @@
 
 use super::remote::Remote;
 use super::source::{Pieces, bar, exit, records};
-use super::told::{Verdict, explain, grouped, tell};
+use super::told::{Verdict, explain, grouped, tell, to_do};
 use super::{Credential, Exit, FormatArg, Printer, Trouble, Which};
 use crate::app::Logs;
 use crate::audit::tree::{Checkpoint, LogName, VerifierKey};
@@ -122,8 +122,14 @@ pub(super) async fn run(args: Verify, out: &mut Printer) -> Result<Exit, Trouble
     for verdict in &verdicts {
         fine &= tell(out, args.format, verdict);
     }
-    if fine && matches!(args.format, FormatArg::Human) {
-        explain(out, args.key.is_some(), !args.against.is_empty());
+    let tables = data.is_some() || config.is_some();
+    if matches!(args.format, FormatArg::Human) {
+        if fine {
+            // Beside the records the key is the installation's own.
+            explain(out, tables || args.key.is_some(), !args.against.is_empty());
+        } else {
+            to_do(out, tables);
+        }
     }
     Ok(exit(fine))
 }

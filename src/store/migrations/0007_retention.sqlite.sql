@@ -23,19 +23,19 @@ CREATE TRIGGER audit_retention_update BEFORE UPDATE ON audit_retention
 WHEN NEW.changed <> OLD.changed + 1 OR NEW.log_kind <> OLD.log_kind
 BEGIN
     INSERT INTO audit_notice (time, what, about, detail)
-        VALUES (CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER), 'change_refused', 'audit_retention', 'UPDATE of ' || OLD.log_kind || ' to ' || NEW.days || ' days');
+        VALUES (CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), 'change_refused', 'audit_retention', 'UPDATE of ' || OLD.log_kind || ' to ' || NEW.days || ' days');
     SELECT RAISE(FAIL, 'the audit log is append-only');
 END;
 CREATE TRIGGER audit_retention_delete BEFORE DELETE ON audit_retention
 BEGIN
     INSERT INTO audit_notice (time, what, about, detail)
-        VALUES (CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER), 'change_refused', 'audit_retention', 'DELETE of ' || OLD.log_kind);
+        VALUES (CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), 'change_refused', 'audit_retention', 'DELETE of ' || OLD.log_kind);
     SELECT RAISE(FAIL, 'the audit log is append-only');
 END;
 CREATE TRIGGER audit_retention_changed AFTER UPDATE ON audit_retention WHEN NEW.days <> OLD.days
 BEGIN
     INSERT INTO audit_notice (time, what, about, detail)
-        VALUES (CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER), 'retention_changed', OLD.log_kind, OLD.days || ' to ' || NEW.days || ' days');
+        VALUES (CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), 'retention_changed', OLD.log_kind, OLD.days || ' to ' || NEW.days || ' days');
 END;
 
 -- The logs: changed never, deleted from when they have expired and the log says that it begins later.
@@ -44,19 +44,19 @@ DROP TRIGGER org_audit_delete;
 CREATE TRIGGER org_audit_update BEFORE UPDATE ON org_audit
 BEGIN
     INSERT INTO audit_notice (time, what, about, detail)
-        VALUES (CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER), 'change_refused', 'org_audit', 'UPDATE of entry ' || OLD.n);
+        VALUES (CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), 'change_refused', 'org_audit', 'UPDATE of entry ' || OLD.n);
     SELECT RAISE(FAIL, 'the audit log is append-only');
 END;
 CREATE TRIGGER org_audit_delete BEFORE DELETE ON org_audit
 WHEN NOT COALESCE(
-        OLD.time < CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER)
+        OLD.time < CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
             - 86400000 * (SELECT days FROM audit_retention WHERE log_kind = 'org'), FALSE)
     OR NOT EXISTS (
         SELECT 1 FROM audit_log l JOIN audit_leaf f ON f.log = l.id AND f.entry = OLD.n
         WHERE l.name = OLD.org_id AND f.idx < l.first)
 BEGIN
     INSERT INTO audit_notice (time, what, about, detail)
-        VALUES (CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER), 'change_refused', 'org_audit', 'DELETE of entry ' || OLD.n);
+        VALUES (CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), 'change_refused', 'org_audit', 'DELETE of entry ' || OLD.n);
     SELECT RAISE(FAIL, 'the audit log is append-only');
 END;
 DROP TRIGGER platform_audit_update;
@@ -64,19 +64,19 @@ DROP TRIGGER platform_audit_delete;
 CREATE TRIGGER platform_audit_update BEFORE UPDATE ON platform_audit
 BEGIN
     INSERT INTO audit_notice (time, what, about, detail)
-        VALUES (CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER), 'change_refused', 'platform_audit', 'UPDATE of entry ' || OLD.n);
+        VALUES (CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), 'change_refused', 'platform_audit', 'UPDATE of entry ' || OLD.n);
     SELECT RAISE(FAIL, 'the audit log is append-only');
 END;
 CREATE TRIGGER platform_audit_delete BEFORE DELETE ON platform_audit
 WHEN NOT COALESCE(
-        OLD.time < CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER)
+        OLD.time < CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
             - 86400000 * (SELECT days FROM audit_retention WHERE log_kind = 'platform'), FALSE)
     OR NOT EXISTS (
         SELECT 1 FROM audit_log l JOIN audit_leaf f ON f.log = l.id AND f.entry = OLD.n
         WHERE l.name = 'platform' AND f.idx < l.first)
 BEGIN
     INSERT INTO audit_notice (time, what, about, detail)
-        VALUES (CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER), 'change_refused', 'platform_audit', 'DELETE of entry ' || OLD.n);
+        VALUES (CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), 'change_refused', 'platform_audit', 'DELETE of entry ' || OLD.n);
     SELECT RAISE(FAIL, 'the audit log is append-only');
 END;
 
@@ -87,12 +87,12 @@ WHEN NEW.first > OLD.first AND (NEW.first > NEW.size OR EXISTS (
         LEFT JOIN org_audit o ON OLD.name <> 'platform' AND o.n = f.entry
         LEFT JOIN platform_audit p ON OLD.name = 'platform' AND p.n = f.entry
     WHERE f.log = OLD.id AND f.idx >= OLD.first AND f.idx < NEW.first AND NOT COALESCE(
-        COALESCE(o.time, p.time) < CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER) - 86400000 * (
+        COALESCE(o.time, p.time) < CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER) - 86400000 * (
             SELECT days FROM audit_retention
             WHERE log_kind = CASE OLD.name WHEN 'platform' THEN 'platform' ELSE 'org' END), FALSE)))
 BEGIN
     INSERT INTO audit_notice (time, what, about, detail)
-        VALUES (CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER), 'change_refused', 'audit_log', 'beginning of ' || OLD.name || ' from ' || OLD.first || ' to ' || NEW.first);
+        VALUES (CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), 'change_refused', 'audit_log', 'beginning of ' || OLD.name || ' from ' || OLD.first || ' to ' || NEW.first);
     SELECT RAISE(FAIL, 'the audit log is append-only');
 END;
 DROP TRIGGER audit_log_shorter;
@@ -100,14 +100,14 @@ CREATE TRIGGER audit_log_shorter BEFORE UPDATE ON audit_log
 WHEN NEW.size < OLD.size OR NEW.first < OLD.first OR NEW.name <> OLD.name OR NEW.id <> OLD.id
 BEGIN
     INSERT INTO audit_notice (time, what, about, detail)
-        VALUES (CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER), 'change_refused', 'audit_log', 'UPDATE of ' || OLD.name);
+        VALUES (CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), 'change_refused', 'audit_log', 'UPDATE of ' || OLD.name);
     SELECT RAISE(FAIL, 'the audit log is append-only');
 END;
 DROP TRIGGER audit_log_delete;
 CREATE TRIGGER audit_log_delete BEFORE DELETE ON audit_log
 BEGIN
     INSERT INTO audit_notice (time, what, about, detail)
-        VALUES (CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER), 'change_refused', 'audit_log', 'DELETE of ' || OLD.name);
+        VALUES (CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), 'change_refused', 'audit_log', 'DELETE of ' || OLD.name);
     SELECT RAISE(FAIL, 'the audit log is append-only');
 END;
 
@@ -116,41 +116,41 @@ DROP TRIGGER audit_leaf_update;
 CREATE TRIGGER audit_leaf_update BEFORE UPDATE ON audit_leaf
 BEGIN
     INSERT INTO audit_notice (time, what, about, detail)
-        VALUES (CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER), 'change_refused', 'audit_leaf', 'UPDATE of ' || OLD.idx || ' of log ' || OLD.log);
+        VALUES (CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), 'change_refused', 'audit_leaf', 'UPDATE of ' || OLD.idx || ' of log ' || OLD.log);
     SELECT RAISE(FAIL, 'the audit log is append-only');
 END;
 DROP TRIGGER audit_leaf_delete;
 CREATE TRIGGER audit_leaf_delete BEFORE DELETE ON audit_leaf
 BEGIN
     INSERT INTO audit_notice (time, what, about, detail)
-        VALUES (CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER), 'change_refused', 'audit_leaf', 'DELETE of ' || OLD.idx || ' of log ' || OLD.log);
+        VALUES (CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), 'change_refused', 'audit_leaf', 'DELETE of ' || OLD.idx || ' of log ' || OLD.log);
     SELECT RAISE(FAIL, 'the audit log is append-only');
 END;
 DROP TRIGGER audit_node_update;
 CREATE TRIGGER audit_node_update BEFORE UPDATE ON audit_node
 BEGIN
     INSERT INTO audit_notice (time, what, about, detail)
-        VALUES (CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER), 'change_refused', 'audit_node', 'UPDATE of ' || OLD.level || '/' || OLD.idx || ' of log ' || OLD.log);
+        VALUES (CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), 'change_refused', 'audit_node', 'UPDATE of ' || OLD.level || '/' || OLD.idx || ' of log ' || OLD.log);
     SELECT RAISE(FAIL, 'the audit log is append-only');
 END;
 DROP TRIGGER audit_node_delete;
 CREATE TRIGGER audit_node_delete BEFORE DELETE ON audit_node
 BEGIN
     INSERT INTO audit_notice (time, what, about, detail)
-        VALUES (CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER), 'change_refused', 'audit_node', 'DELETE of ' || OLD.level || '/' || OLD.idx || ' of log ' || OLD.log);
+        VALUES (CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), 'change_refused', 'audit_node', 'DELETE of ' || OLD.level || '/' || OLD.idx || ' of log ' || OLD.log);
     SELECT RAISE(FAIL, 'the audit log is append-only');
 END;
 DROP TRIGGER audit_checkpoint_update;
 CREATE TRIGGER audit_checkpoint_update BEFORE UPDATE ON audit_checkpoint
 BEGIN
     INSERT INTO audit_notice (time, what, about, detail)
-        VALUES (CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER), 'change_refused', 'audit_checkpoint', 'UPDATE of ' || OLD.size || ' of log ' || OLD.log);
+        VALUES (CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), 'change_refused', 'audit_checkpoint', 'UPDATE of ' || OLD.size || ' of log ' || OLD.log);
     SELECT RAISE(FAIL, 'the audit log is append-only');
 END;
 DROP TRIGGER audit_checkpoint_delete;
 CREATE TRIGGER audit_checkpoint_delete BEFORE DELETE ON audit_checkpoint
 BEGIN
     INSERT INTO audit_notice (time, what, about, detail)
-        VALUES (CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER), 'change_refused', 'audit_checkpoint', 'DELETE of ' || OLD.size || ' of log ' || OLD.log);
+        VALUES (CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), 'change_refused', 'audit_checkpoint', 'DELETE of ' || OLD.size || ' of log ' || OLD.log);
     SELECT RAISE(FAIL, 'the audit log is append-only');
 END;

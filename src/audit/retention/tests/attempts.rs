@@ -48,6 +48,9 @@ async fn what_sqlite_refuses_it_tells_of() {
     filled(&db, &[1, 1, 1]).await;
     let before = seen(&db, &acme()).await;
     let mut shell = shell(folder.path()).await;
+    // Whoever tries may come with a SQLite before 3.42, which doesn't know this and would tell of nothing.
+    let newer = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'trigger' AND sql LIKE '%subsec%'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(newer).fetch_one(&mut shell).await.unwrap(), 0);
     for (attempt, told) in ATTEMPTS {
         let error = shell.execute(attempt).await.unwrap_err().to_string();
         assert!(error.contains("append-only"), "{attempt}: {error}");
