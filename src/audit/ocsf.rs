@@ -2,7 +2,7 @@
 //! systems: API Activity, and Authentication for sign-ins.
 //!
 //! An event says what its entry says and no more; what has no place there stands in `unmapped` under its own name.
-//! `schemas/ocsf` says what an event may look like, and a test holds the two together.
+//! `schemas/ocsf-*.schema.json` say what an event may look like, and a test holds the two together.
 
 use super::given::text;
 use super::json;

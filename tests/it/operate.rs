@@ -309,7 +309,12 @@ async fn the_admin_listener_tells_health_and_metrics() {
     let ready = admin("/readyz").await.json;
     let hash = ready["policy_hash"].as_str().unwrap();
     assert!(ready["applied_change"].is_u64() && ready["view_age_ms"].is_u64(), "{ready}");
-    let text = String::from_utf8(admin("/metrics").await.body).unwrap();
+    // A request is counted when it is over, a moment after its answer.
+    let text = eventually("the refusal is counted", async || {
+        let text = String::from_utf8(admin("/metrics").await.body).unwrap();
+        text.contains("drawbridge_requests_total{class=\"4xx\"} 1").then_some(text)
+    })
+    .await;
     let value = |name: &str| -> f64 {
         let line =
             text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));

@@ -8,7 +8,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 fn schema(name: &str) -> Validator {
-    let path = format!("{}/schemas/ocsf/{name}.schema.json", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/schemas/ocsf-{name}.schema.json", env!("CARGO_MANIFEST_DIR"));
     let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     jsonschema::draft202012::options().should_validate_formats(true).build(&schema).unwrap()
 }
@@ -17,7 +17,7 @@ fn schema(name: &str) -> Validator {
 fn faults(event: &Value) -> Vec<String> {
     let name = match event["class_uid"].as_u64() {
         Some(3002) => "authentication",
-        _ => "api_activity",
+        _ => "api-activity",
     };
     schema(name).iter_errors(event).map(|e| format!("{}: {e}", e.instance_path())).collect()
 }

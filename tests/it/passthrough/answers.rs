@@ -115,7 +115,7 @@ async fn whatever_the_service_says_is_what_the_client_hears() {
             }
             // Nothing else, but for what a gateway says of itself.
             for field in answer.headers.keys() {
-                let own = ["x-request-id", "connection", "date", "transfer-encoding"];
+                let own = ["x-request-id", "audit-receipt", "connection", "date", "transfer-encoding"];
                 let known = said.iter().any(|(n, _)| n.eq_ignore_ascii_case(field.as_str()));
                 assert!(known || own.contains(&field.as_str()), "{name}: `{field}` is new: {answer}");
             }
