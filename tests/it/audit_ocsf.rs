@@ -8,14 +8,14 @@ use std::path::Path;
 
 /// What `class` of events may look like.
 fn schema(class: &str) -> Validator {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("schemas/ocsf/{class}.schema.json"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("schemas/ocsf-{class}.schema.json"));
     let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     jsonschema::draft202012::options().should_validate_formats(true).build(&schema).unwrap()
 }
 
 /// The events on these lines, each as its class is; their places rise.
 fn events(lines: &str, log: &str) -> Vec<Value> {
-    let (activity, authentication) = (schema("api_activity"), schema("authentication"));
+    let (activity, authentication) = (schema("api-activity"), schema("authentication"));
     assert!(lines.is_empty() || lines.ends_with('\n'), "{lines}");
     let events: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for event in &events {
