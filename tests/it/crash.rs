@@ -3,7 +3,7 @@
 //! moments fall under load, half among mints, ends and turns of the owner's switch. Every second one is at a fail
 //! point, that is exactly between two effects; the others are at any time.
 
-use crate::support::{Answer, Chance, Gateway, GatewayBuilder, Recorder, number};
+use crate::support::{Answer, Chance, Gateway, GatewayBuilder, Recorder, audit, number};
 use drawbridge::domain::FAIL_POINTS;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -148,6 +148,14 @@ async fn examine(gateway: &Gateway, grant: &str, upstream: &Recorder, answered: 
     (platform.len(), unknown)
 }
 
+/// Both logs' trees are whole, as an operator is told beside the gateway: every entry has one place, none is counted
+/// twice or missing, and each is bound to its other half.
+async fn verified(data: &Path) {
+    let (code, out, err) = audit("", &["verify", "--data", &data.display().to_string()]).await;
+    assert_eq!(code, Some(0), "the records of {} don't verify:\n{out}{err}", data.display());
+    assert!(out.lines().filter(|line| line.starts_with("OK  ")).count() >= 2, "{out}{err}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_upstream_saw_is_in_both_logs_whenever_the_gateway_dies() {
     let mut random = Chance::new("crash under load");
@@ -189,6 +197,7 @@ async fn what_the_upstream_saw_is_in_both_logs_whenever_the_gateway_dies() {
         for (staff, (_, id), _) in &grants {
             end(&gateway, gateway.token(staff), id).await.expect("it answers").expect(200);
         }
+        verified(&data).await;
     }
     println!(
         "{crashes} crashes {ends:?}, {requests} requests, {unknown} closed as unknown, {} seen",
@@ -334,6 +343,9 @@ async fn mints_ends_and_the_switch_hold_once_they_are_answered() {
         // The next round begins with the door open and nobody inside.
         gateway.switch("owner", "acme", false).await.expect(200);
         gateway.switch("owner", "acme", true).await.expect(200);
+        if (n + 1) % LIVES == 0 || n + 1 == crashes {
+            verified(&data).await;
+        }
     }
     println!("{crashes} crashes {ends:?}, {minted} mints, {ended} ends, {turned} turns of the switch");
     assert!(crashes < 10 || (minted > 0 && ended > 0 && turned > 0), "nothing was ever done before a crash");

@@ -12,6 +12,7 @@
 
 mod asked_again;
 mod audit_entries;
+mod audit_ocsf;
 mod audit_proofs;
 mod audit_tail;
 mod audit_verify;

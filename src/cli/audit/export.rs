@@ -9,6 +9,7 @@ use crate::audit::export::{EntryLine, Events, Export, Header, parse_checkpoint};
 use crate::audit::tree::LogName;
 use crate::audit::verify::{Expect, Kept, Lines, Verifier};
 use clap::ValueEnum;
+use serde_json::Value;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -76,19 +77,28 @@ struct Begun {
     end: u64,
     /// Entries that the log had until there.
     after: u64,
-    log: LogName,
+    /// Whose entries they are; `None` as long as it has none.
+    log: Option<LogName>,
     /// Its last checkpoint.
     kept: Option<Kept>,
 }
 
 pub(super) async fn run(args: ExportArgs, out: &mut Printer) -> Result<Exit, Trouble> {
     let begun = match (&args.out, args.resume) {
-        (Some(path), true) if args.form == Form::Ocsf => Some(begun_events(path, &args.which)?),
+        (Some(path), true) if args.form == Form::Ocsf => Some(begun_events(path)?),
         (Some(path), true) => Some(begun(path)?),
         _ => None,
     };
-    let after = begun.as_ref().map(|begun| begun.after);
-    let log = args.which.log().or_else(|| begun.as_ref().map(|begun| begun.log.clone()));
+    // A file without entries is begun anew.
+    let (has, after) = begun.as_ref().and_then(|begun| Some((begun.log.clone()?, begun.after))).unzip();
+    if let (Some(has), Some(asked)) = (&has, args.which.log())
+        && *has != asked
+    {
+        return Err(Trouble::Usage(format!(
+            "--out has entries of the log `{has}`: those of `{asked}` belong into a file of their own"
+        )));
+    }
+    let log = args.which.log().or(has);
     let From { data, config, url } = &args.from;
     let pieces = match records(data.as_deref(), config.as_deref()).await? {
         Some(logs) => local(&logs, &log.unwrap_or(LogName::Platform), after, args.form).await?,
@@ -163,19 +173,28 @@ fn made(path: &Path) -> Result<File, Trouble> {
     })
 }
 
-/// Looks where the events in `path` end.
-fn begun_events(path: &Path, which: &Which) -> Result<Begun, Trouble> {
+/// Looks where the events in `path` end, and of which log they are.
+fn begun_events(path: &Path) -> Result<Begun, Trouble> {
     let mut reader = BufReader::new(File::open(path).map_err(Trouble::file(path))?);
-    let (mut end, mut after, mut line) = (0, 0, String::new());
-    while reader.read_line(&mut line).map_err(Trouble::file(path))? > 0 && line.ends_with('\n') {
-        let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-        let Some(index) = event.pointer("/metadata/sequence").and_then(serde_json::Value::as_u64) else {
+    let mut begun = Begun { end: 0, after: 0, log: None, kept: None };
+    let mut line = Vec::new();
+    // In bytes: what was cut off may end within a character.
+    while reader.read_until(b'\n', &mut line).map_err(Trouble::file(path))? > 0 && line.ends_with(b"\n") {
+        let event: Value = serde_json::from_slice(&line).unwrap_or_default();
+        let index = event.pointer("/metadata/sequence").and_then(Value::as_u64);
+        let log = event.pointer("/metadata/log_name").and_then(Value::as_str).and_then(LogName::parse);
+        let (Some(index), Some(log)) = (index, log) else {
             return Err(Trouble::Usage(format!("`{}` isn't an export that was begun", path.display())));
         };
-        (end, after) = (end + line.len() as u64, index + 1);
+        if begun.log.as_ref().is_some_and(|before| *before != log) {
+            return Err(Trouble::Usage(format!("`{}` has events of several logs", path.display())));
+        }
+        begun.end += line.len() as u64;
+        begun.after = index.saturating_add(1);
+        begun.log = Some(log);
         line.clear();
     }
-    Ok(Begun { end, after, log: which.log().unwrap_or(LogName::Platform), kept: None })
+    Ok(begun)
 }
 
 /// Writes what comes and verifies it on the way: an export that isn't whole must not pass for one.
@@ -259,5 +278,5 @@ fn begun(path: &Path) -> Result<Begun, Trouble> {
     let (log, after) = begun
         .ok_or_else(|| Trouble::Usage(format!("`{}` isn't an export that was begun", path.display())))?;
     let name = format!("the last checkpoint of {}", path.display());
-    Ok(Begun { end, after, log, kept: kept.map(|note| Kept { name, note }) })
+    Ok(Begun { end, after, log: Some(log), kept: kept.map(|note| Kept { name, note }) })
 }

@@ -1,6 +1,7 @@
 //! A real gateway on loopback, started and stopped by the test that uses it.
 
 mod chance;
+mod command;
 mod door;
 mod gateway;
 mod house;
@@ -14,6 +15,7 @@ mod served;
 mod wire;
 
 pub(crate) use chance::{Chance, number};
+pub(crate) use command::audit;
 pub(crate) use door::Door;
 pub(crate) use gateway::{Gateway, GatewayBuilder};
 pub(crate) use house::{Engine, House, Staff, code, migrated, request};

@@ -79,8 +79,13 @@ async fn tail(
     })?;
     let (tell, told) = mpsc::channel(ROOM);
     tokio::spawn(run(follow, tell));
+    Ok(stream(told))
+}
+
+/// The answer: what is told, and a comment whenever nothing has been for a while.
+fn stream(told: mpsc::Receiver<Result<Event, Infallible>>) -> Response {
     let alive = KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive");
-    Ok(Sse::new(ReceiverStream::new(told)).keep_alive(alive).into_response())
+    Sse::new(ReceiverStream::new(told)).keep_alive(alive).into_response()
 }
 
 /// Tells what is there and what comes, until nobody listens.
@@ -109,5 +114,34 @@ async fn run(mut follow: Follow, tell: mpsc::Sender<Result<Event, Infallible>>) 
                 () = follow.grown() => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt as _;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_stream_shows_that_it_is_there() {
+        let (tell, told) = mpsc::channel(ROOM);
+        let mut body = stream(told).into_body();
+        let mut next = async || body.frame().await.map(|frame| frame.unwrap().into_data().unwrap());
+        let begun = Instant::now();
+        for n in 1..=3 {
+            assert_eq!(next().await.unwrap(), ": keep-alive\n\n");
+            assert_eq!(begun.elapsed().as_secs(), n * KEEP_ALIVE.as_secs());
+        }
+        // An event is told at once, and is a sign too.
+        tokio::time::advance(KEEP_ALIVE / 2).await;
+        let begun = Instant::now();
+        tell.send(Ok(Event::default().id("7").event("entry").data("{}"))).await.unwrap();
+        assert_eq!(next().await.unwrap(), "id: 7\nevent: entry\ndata: {}\n\n");
+        assert_eq!(begun.elapsed().as_secs(), 0);
+        assert_eq!(next().await.unwrap(), ": keep-alive\n\n");
+        assert_eq!(begun.elapsed().as_secs(), KEEP_ALIVE.as_secs());
+        drop(tell);
+        assert!(next().await.is_none());
     }
 }
