@@ -29,3 +29,4 @@ pub use logs::{Logs, open_logs, open_logs_in};
 pub use run::{Running, start};
 pub use seed::{People, seed};
 pub use serve::serve;
+pub use witness::WITNESS;

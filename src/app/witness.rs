@@ -8,7 +8,7 @@ use crate::domain::Clock;
 use std::sync::Arc;
 
 /// The state of the witness of a gateway that is alone with its data folder, in that folder.
-const BESIDE: &str = "witness";
+pub const WITNESS: &str = "witness";
 
 /// Opens it. `log` is the key of one of the logs. On SQLite there is one in any case: if nothing else is set, in the
 /// data folder, where it notices a database that was put back without the rest.
@@ -22,7 +22,7 @@ pub(super) fn open(
 ) -> Result<Option<Arc<Witness>>, StartError> {
     let opened: Result<Witness, WitnessError> = match &config.audit.witness {
         None if config.database.url.is_some() => return Ok(None),
-        None => Witness::file(&config.data.dir.join(BESIDE), log, clock),
+        None => Witness::file(&config.data.dir.join(WITNESS), log, clock),
         Some(WitnessAt::File(path)) => Witness::file(path, log, clock),
         Some(WitnessAt::Url { url, key }) => Witness::url(url.as_str(), key),
     };

@@ -1,6 +1,6 @@
 //! Receipts, proofs and checkpoints as a customer gets them, checked with another implementation than the gateway's.
 
-use crate::support::{Gateway, GatewayBuilder, eventually};
+use crate::support::{Gateway, GatewayBuilder, audit, eventually};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ct_merkle::{ConsistencyProof, InclusionProof, RootHash};
@@ -160,5 +160,10 @@ async fn a_database_that_was_put_back_is_not_cosigned() {
     })
     .await;
     assert!(told.contains("refuses"), "{told}");
+    // Whoever verifies the folder is told too, though every entry in it is in order.
+    let (code, out, err) = audit("", &["verify", "--data", data.to_str().unwrap()]).await;
+    let said = format!("{out}{err}");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("rolled back") && said.contains("witness"), "{said}");
     assert!(today.size > yesterday.size);
 }

@@ -151,6 +151,10 @@ async fn the_records_are_verified_beside_the_gateway_and_yesterday_s_are_told() 
         std::fs::write(file, bytes).unwrap();
     }
     let (code, out, err) = audit("", &["verify", "--data", &data_name]).await;
+    assert_eq!(code, Some(1), "the witness in the folder knows better: {out}{err}");
+    assert!(out.contains("rolled back"), "{out}");
+    std::fs::remove_file(data.join("witness")).unwrap();
+    let (code, out, err) = audit("", &["verify", "--data", &data_name]).await;
     assert_eq!(code, Some(0), "by itself it is whole: {out}{err}");
     let (code, out, err) = audit("", &["verify", "--data", &data_name, "--against", &kept_name]).await;
     assert_eq!(code, Some(1), "{out}{err}");

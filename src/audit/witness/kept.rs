@@ -112,6 +112,24 @@ pub(super) fn open(path: &Path) -> io::Result<(WitnessKey, Kept)> {
     Ok((key, kept))
 }
 
+/// The last checkpoint of each log in the state of a witness, for whoever verifies these logs: read only, and only
+/// what is whole.
+///
+/// # Errors
+/// The file can't be read, or isn't the state of a witness.
+pub fn cosigned(path: &Path) -> io::Result<Vec<String>> {
+    let text = std::fs::read_to_string(path).map_err(at(path))?;
+    let lines = text.strip_prefix(HEADER).ok_or_else(|| bad(path, "isn't the state of a witness"))?;
+    let mut last = HashMap::new();
+    for line in lines.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+        let damaged = || bad(path, "is damaged: put it back from where it is whole");
+        let note: String = serde_json::from_str(line).map_err(|_| damaged())?;
+        let checkpoint = Checkpoint::read(&note).map_err(|_| damaged())?;
+        last.insert(checkpoint.origin, note);
+    }
+    Ok(last.into_values().collect())
+}
+
 /// Whether nothing has been cosigned with it: the first start ended before the key was made.
 fn is_new(path: &Path) -> bool {
     std::fs::read_to_string(path).is_ok_and(|text| text == HEADER)

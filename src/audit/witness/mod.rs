@@ -17,6 +17,7 @@ pub mod server;
 #[cfg(test)]
 mod tests;
 
+pub use kept::cosigned;
 pub use key::{CosignerKey, WitnessKey, verify_cosignature};
 pub use notary::Notary;
 pub use remote::Remote;

@@ -7,7 +7,8 @@ use super::{Credential, Exit, FormatArg, Printer, Trouble, Which};
 use crate::app::Logs;
 use crate::audit::tree::{Checkpoint, LogName, VerifierKey};
 use crate::audit::verify::{Expect, Failure, Fault, Kept, Lines, Report, Tables, TablesReport, Verifier};
-use crate::audit::witness::CosignerKey;
+use crate::audit::witness::{CosignerKey, cosigned};
+use crate::config::WitnessAt;
 use crate::domain::Retention;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -99,8 +100,35 @@ fn kept(path: &Path) -> Result<Kept, Trouble> {
     }
 }
 
+/// Whether a kept checkpoint is of this log.
+fn of_log(kept: &Kept, log: &LogName) -> bool {
+    Checkpoint::read(&kept.note).is_ok_and(|told| LogName::of_origin(&told.origin).as_ref() == Some(log))
+}
+
+/// What the witness beside the records has cosigned: a database that was put back alone is behind it.
+fn witnessed(from: &From) -> Result<Vec<Kept>, Trouble> {
+    let path = match (&from.data, &from.config) {
+        (Some(folder), _) => folder.join(crate::app::WITNESS),
+        (None, Some(file)) => match crate::config::load(file, Path::new("")).map(|c| c.audit.witness) {
+            Ok(Some(WitnessAt::File(path))) => path,
+            Ok(_) | Err(_) => return Ok(Vec::new()),
+        },
+        (None, None) => return Ok(Vec::new()),
+    };
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let notes = cosigned(&path).map_err(Trouble::file(&path))?;
+    let name = format!("the witness' state {}", path.display());
+    Ok(notes.into_iter().map(|note| Kept { name: name.clone(), note }).collect())
+}
+
 pub(super) async fn run(args: Verify, out: &mut Printer) -> Result<Exit, Trouble> {
-    let against = args.against.iter().map(|path| kept(path)).collect::<Result<Vec<_>, _>>()?;
+    let kept = args.against.iter().map(|path| kept(path)).collect::<Result<Vec<_>, _>>()?;
+    // Read before the records, which only grow meanwhile.
+    let mut against = witnessed(&args.from)?;
+    against.retain(|kept| args.which.log().is_none_or(|log| of_log(kept, &log)));
+    against.extend(kept);
     let expect = Expect {
         key: args.key.clone(),
         witness: args.witness_key.clone(),
