@@ -65,7 +65,7 @@ async fn cursor(db: &Db, case: &Case) -> Option<String> {
     let text = format!("SELECT MAX(n) FROM {table}");
     let last = db.read().await.unwrap().rows_dynamic(text, &[]).await.unwrap()[0].int(0).unwrap();
     let n = (last as f64 * case.from?) as i64;
-    Some(URL_SAFE_NO_PAD.encode(format!("{table}:{n}")))
+    Some(URL_SAFE_NO_PAD.encode(format!("{table}:{n}:0")))
 }
 
 const fn name(log: &Log) -> &'static str {
