@@ -131,8 +131,7 @@ def check(lines, given=None, against=(), days=None):  # lines: bytes; given: a k
 def verdict(path, given=None, against=(), days=None):  # (whether it is OK, line of the fault, what to say)
     at = [0]
     def lines(file):
-        for at[0], line in enumerate(file, 1):
-            yield line[:-1] if line.endswith(b"\n") else bad("the last line has no end: the file was cut off")
+        for at[0], line in enumerate(file, 1): yield line[:-1] if line.endswith(b"\n") else bad("the last line has no end: the file was cut off")
     try:
         with open(path, "rb") as file: return True, None, check(lines(file), given, against, days)
     except Bad as fault: what, index = fault.args
@@ -142,8 +141,7 @@ def verdict(path, given=None, against=(), days=None):  # (whether it is OK, line
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name, more in (("--key", {}), ("--against", {"metavar": "CHECKPOINT", "action": "append", "default": []}),
-                       ("--retention-days", {"type": int}), ("exports", {"metavar": "EXPORT", "nargs": "+"})):
-        parser.add_argument(name, **more)
+                       ("--retention-days", {"type": int}), ("exports", {"metavar": "EXPORT", "nargs": "+"})): parser.add_argument(name, **more)
     told, read = parser.parse_args(), lambda path: open(path, encoding="utf-8", newline="").read()
     key, notes = read(told.key).strip() if told.key and os.path.exists(told.key) else told.key, [read(p) for p in told.against]
     verdicts = [(path, verdict(path, key, notes, told.retention_days)) for path in told.exports]
