@@ -59,9 +59,7 @@ pub(super) async fn round(db: &Db) -> Result<Round, StoreError> {
     let leaves = waiting.len();
     place(&mut tx, waiting).await?;
     fail_point("sequencer.placed");
-    for (id, ..) in &pending {
-        tx.execute("DELETE FROM audit_pending WHERE id = $1", &[(*id).into()]).await?;
-    }
+    forget(&mut tx, &pending).await?;
     fail_point("sequencer.before_commit");
     tx.commit().await?;
     fail_point("sequencer.committed");
@@ -95,7 +93,19 @@ async fn pending(tx: &mut Tx) -> Result<(Vec<(i64, Ranges, Ranges)>, bool), Stor
     Ok((taken, more))
 }
 
-/// The entries that `pending` tells of, in the order that they get.
+/// Takes these rows away, and none that was committed meanwhile.
+async fn forget(tx: &mut Tx, pending: &[(i64, Ranges, Ranges)]) -> Result<(), StoreError> {
+    for some in pending.chunks(64) {
+        let list: Vec<String> = (1..=some.len()).map(|n| format!("${n}")).collect();
+        let args: Vec<Value> = some.iter().map(|(id, ..)| (*id).into()).collect();
+        let text = format!("DELETE FROM audit_pending WHERE id IN ({})", list.join(", "));
+        tx.rows_dynamic(text, &args).await?;
+    }
+    Ok(())
+}
+
+/// The entries that `pending` tells of, in the order that they get. One that is gone already (nobody has the right to
+/// that) is missed by its other half, whose bond names it; the others don't wait for it.
 async fn waiting(tx: &mut Tx, pending: &[(i64, Ranges, Ranges)]) -> Result<Vec<Waiting>, StoreError> {
     let all = |of: fn(&(i64, Ranges, Ranges)) -> &Ranges| {
         pending.iter().flat_map(move |p| of(p).positions()).collect::<Ranges>()
