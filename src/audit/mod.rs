@@ -17,6 +17,7 @@ mod line;
 mod message;
 pub mod notices;
 pub mod ocsf;
+mod pending;
 pub mod query;
 mod ranges;
 mod reader;

@@ -26,11 +26,6 @@ impl Ranges {
         self.0.iter().map(|(from, to)| usize::try_from(to - from + 1).unwrap_or(usize::MAX)).sum()
     }
 
-    /// Each position.
-    pub(super) fn positions(&self) -> impl Iterator<Item = i64> {
-        self.iter().flat_map(|(from, to)| from..=to)
-    }
-
     /// First and last of each range.
     pub(super) fn iter(&self) -> impl Iterator<Item = (i64, i64)> {
         self.0.iter().copied()
@@ -78,7 +73,7 @@ mod tests {
             let ranges: Ranges = set.iter().rev().copied().collect();
             let back = Ranges::parse(&ranges.to_string()).unwrap();
             prop_assert_eq!(&back, &ranges);
-            let all: BTreeSet<i64> = back.positions().collect();
+            let all: BTreeSet<i64> = back.iter().flat_map(|(from, to)| from..=to).collect();
             prop_assert_eq!(back.len(), all.len());
             prop_assert_eq!(all, set);
         }

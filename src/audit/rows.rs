@@ -2,17 +2,19 @@
 
 use super::entry::{Entry, Logs, Outcome, Stage};
 use super::line;
-use super::ranges::Ranges;
-use super::tree::{Hash, bond, leaf_hash};
+use super::pending::{self, Waiting};
+use super::tree::{Hash, LogName, bond, leaf_hash};
 use crate::domain::ids::{ImpersonationId, OrgId, PlatformUserId, RequestId};
 use crate::domain::{Event, Millis};
-use crate::store::{Row, StoreError, Tx, Value};
+use crate::store::{Placed, StoreError, Tx, Value};
 
-/// The rows of one transaction.
+/// The rows of one transaction, and the leaves that they become.
 #[derive(Default)]
 pub(super) struct Rows {
     org: Vec<Value>,
     platform: Vec<Value>,
+    org_leaves: Vec<(LogName, Hash)>,
+    platform_leaves: Vec<Hash>,
 }
 
 /// The salt of one entry: 128 random bits.
@@ -30,8 +32,6 @@ const PLATFORM: &str = "INSERT INTO platform_audit \
      (org_id, request_id, stage, part, time, event, action, actor, impersonation_id, decision, \
      platform_user_id, ticket_ref, gateway, body, bond)";
 const PLATFORM_WIDTH: usize = 15;
-/// Written again is written once.
-const ONCE: &str = "ON CONFLICT DO NOTHING RETURNING n";
 
 /// An intent that was recorded, as far as closing it needs.
 #[derive(Debug, Clone)]
@@ -65,12 +65,15 @@ impl Rows {
         let in_platform =
             platform_log.then(|| line::platform(entry, &part, seq, salt.as_deref())).transpose()?;
         let bonds = (in_platform.as_ref().map(|l| bond(&l.body)), in_org.as_ref().map(|l| bond(&l.body)));
-        let leaf = match (&in_org, &in_platform) {
-            (Some(line), _) => leaf_hash(&line.body, bonds.0.as_ref()),
-            (None, Some(line)) => leaf_hash(&line.body, bonds.1.as_ref()),
-            (None, None) => return Err(StoreError::Corrupt("an entry for no log".to_owned())),
-        };
+        let leaves = (
+            in_org.as_ref().map(|l| leaf_hash(&l.body, bonds.0.as_ref())),
+            in_platform.as_ref().map(|l| leaf_hash(&l.body, bonds.1.as_ref())),
+        );
+        let leaf = leaves.0.or(leaves.1);
+        let leaf = leaf.ok_or_else(|| StoreError::Corrupt("an entry for no log".to_owned()))?;
+        self.platform_leaves.extend(leaves.1);
         if let (Some(org), Some(written)) = (org_log, in_org) {
+            self.org_leaves.extend(leaves.0.map(|leaf| (LogName::Org(org.clone()), leaf)));
             self.org.push(org.as_str().into());
             self.org.extend(columns(entry, &part, written.actor));
             self.org.extend([written.body.into(), column(bonds.0)]);
@@ -100,7 +103,8 @@ impl Rows {
         let salt = opened.org_id.as_ref().map(|_| salt()).transpose()?;
         let in_org = opened.org_id.as_ref().map(|_| line(None)).transpose()?;
         let in_platform = line(salt.as_deref())?;
-        let bonds = (column(Some(bond(&in_platform))), column(in_org.as_ref().map(|line| bond(line))));
+        let bonds = (bond(&in_platform), in_org.as_ref().map(|line| bond(line)));
+        self.platform_leaves.push(leaf_hash(&in_platform, bonds.1.as_ref()));
         let columns = || {
             [
                 opened.request_id.as_str().into(),
@@ -115,43 +119,45 @@ impl Rows {
             ]
         };
         if let (Some(org), Some(in_org)) = (&opened.org_id, in_org) {
+            self.org_leaves.push((LogName::Org(org.clone()), leaf_hash(&in_org, Some(&bonds.0))));
             self.org.push(org.as_str().into());
             self.org.extend(columns());
-            self.org.extend([in_org.into(), bonds.0]);
+            self.org.extend([in_org.into(), column(Some(bonds.0))]);
         }
         self.platform.push(text(opened.org_id.as_ref().map(OrgId::as_str)));
         self.platform.extend(columns());
         self.platform.extend([Value::Null, Value::Null, Value::Null]);
-        self.platform.extend([in_platform.into(), bonds.1]);
+        self.platform.extend([in_platform.into(), column(bonds.1)]);
         Ok(())
     }
 
-    /// Inserts all of them, and tells the sequencer which they are.
+    /// Inserts all of them, and tells the sequencer which they are. Written again is written once.
     pub(super) async fn insert(&self, tx: &mut Tx) -> Result<(), StoreError> {
-        let org = tx.insert_many_returning(ORG, ONCE, ORG_WIDTH, &self.org).await?;
-        let platform = tx.insert_many_returning(PLATFORM, ONCE, PLATFORM_WIDTH, &self.platform).await?;
-        let written = org.len() + platform.len();
+        let org = tx.insert_many_placed("org_audit", ORG, ORG_WIDTH, &self.org).await?;
+        let platform =
+            tx.insert_many_placed("platform_audit", PLATFORM, PLATFORM_WIDTH, &self.platform).await?;
+        let written = org.positions.len() + platform.positions.len();
         if written > 0 {
-            let (org, platform) = (positions(&org)?, positions(&platform)?);
-            tx.execute(
-                "INSERT INTO audit_pending (org, platform, time) VALUES ($1, $2, {now})",
-                &[org.to_string().into(), platform.to_string().into()],
-            )
-            .await?;
+            let leaves = (org.all && platform.all).then(|| self.leaves(&org, &platform));
+            let ranges = |placed: Placed| placed.positions.into_iter().collect();
+            pending::leave(tx, ranges(org), ranges(platform), leaves.as_deref()).await?;
         }
-        let lines = self.org.len() / ORG_WIDTH + self.platform.len() / PLATFORM_WIDTH;
-        let dropped = lines.saturating_sub(written);
+        let dropped = (self.org_leaves.len() + self.platform_leaves.len()).saturating_sub(written);
         if dropped > 0 {
             // An outcome, say, of a request that somebody else has closed.
             tracing::error!(dropped, "lines of the audit log were there already and stay as they were");
         }
         Ok(())
     }
-}
 
-/// The positions that the database gave.
-fn positions(rows: &[Row]) -> Result<Ranges, StoreError> {
-    rows.iter().map(|row| row.int(0)).collect()
+    /// The leaf of each position, in the order of their places.
+    fn leaves(&self, org: &Placed, platform: &Placed) -> Vec<Waiting> {
+        let in_org = org.positions.iter().zip(&self.org_leaves);
+        let in_org = in_org.map(|(n, (log, leaf))| Waiting { n: *n, log: log.clone(), leaf: *leaf });
+        let in_platform = platform.positions.iter().zip(&self.platform_leaves);
+        let in_platform = in_platform.map(|(n, leaf)| Waiting { n: *n, log: LogName::Platform, leaf: *leaf });
+        in_org.chain(in_platform).collect()
+    }
 }
 
 /// A bond as its column has it.

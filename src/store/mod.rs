@@ -9,5 +9,5 @@ pub mod live;
 mod migrations;
 
 pub use change::{ChangeRecord, Effect};
-pub use db::{Db, DbOptions, OpenError, PostgresOptions, Row, StoreError, Target, Tx, Value};
+pub use db::{Db, DbOptions, OpenError, Placed, PostgresOptions, Row, StoreError, Target, Tx, Value};
 pub use live::{Embedded, Live, LiveError, LiveHealth, Redis, RedisOptions};

@@ -4,12 +4,13 @@
 //! lock of the grant that a request runs under, so a log tells of a grant's requests in the order of their numbers.
 
 use crate::audit::leaves::{Head, heads_of, signed};
+use crate::audit::pending::{Pending, Waiting};
 use crate::audit::ranges::Ranges;
 use crate::audit::tree::{LogName, leaf_hash, parse_hash};
 use crate::domain::fail_point;
 use crate::domain::ids::OrgId;
 use crate::store::{Db, Row, StoreError, Tx, Value};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Transactions of the writers in one round, at most.
 const TRANSACTIONS: i64 = 256;
@@ -28,14 +29,6 @@ pub(super) enum Round {
         /// Whether something is left.
         more: bool,
     },
-}
-
-/// An entry that has no place yet.
-struct Waiting {
-    n: i64,
-    log: LogName,
-    line: String,
-    bond: String,
 }
 
 /// Takes part in sequencing until the transaction ends; false when another gateway is at it.
@@ -70,70 +63,57 @@ async fn any_pending(db: &Db) -> Result<bool, StoreError> {
     Ok(db.read().await?.row("SELECT id FROM audit_pending LIMIT 1", &[]).await?.is_some())
 }
 
-/// The oldest pending rows: their ids and the positions that they tell of, in the orgs' table and the platform's.
-async fn pending(tx: &mut Tx) -> Result<(Vec<(i64, Ranges, Ranges)>, bool), StoreError> {
-    let rows = tx
-        .rows("SELECT id, org, platform FROM audit_pending ORDER BY id LIMIT $1", &[TRANSACTIONS.into()])
-        .await?;
-    let mut taken = Vec::new();
+/// The oldest pending rows, and whether there are others.
+async fn pending(tx: &mut Tx) -> Result<(Vec<Pending>, bool), StoreError> {
+    let mut rows = Pending::oldest(tx, TRANSACTIONS).await?;
+    let found = rows.len();
     let mut entries = 0;
-    for row in &rows {
-        let read = |i: usize| {
-            Ranges::parse(row.text(i)?)
-                .ok_or_else(|| StoreError::Corrupt("positions of pending entries".to_owned()))
-        };
-        let (org, platform) = (read(1)?, read(2)?);
-        entries += org.len() + platform.len();
-        taken.push((row.int(0)?, org, platform));
-        if entries >= ENTRIES {
-            break;
-        }
-    }
-    let more = taken.len() < rows.len() || taken.len() as i64 == TRANSACTIONS;
-    Ok((taken, more))
+    let enough = rows.iter().position(|row| {
+        entries += row.len();
+        entries >= ENTRIES
+    });
+    rows.truncate(enough.map_or(found, |last| last + 1));
+    let more = rows.len() < found || found as i64 == TRANSACTIONS;
+    Ok((rows, more))
 }
 
 /// Takes these rows away, and none that was committed meanwhile.
-async fn forget(tx: &mut Tx, pending: &[(i64, Ranges, Ranges)]) -> Result<(), StoreError> {
+async fn forget(tx: &mut Tx, pending: &[Pending]) -> Result<(), StoreError> {
     for some in pending.chunks(64) {
         let list: Vec<String> = (1..=some.len()).map(|n| format!("${n}")).collect();
-        let args: Vec<Value> = some.iter().map(|(id, ..)| (*id).into()).collect();
+        let args: Vec<Value> = some.iter().map(|row| row.id.into()).collect();
         let text = format!("DELETE FROM audit_pending WHERE id IN ({})", list.join(", "));
         tx.rows_dynamic(text, &args).await?;
     }
     Ok(())
 }
 
-/// The entries that `pending` tells of, in the order that they get. One that is gone already (nobody has the right to
-/// that) is missed by its other half, whose bond names it; the others don't wait for it.
-async fn waiting(tx: &mut Tx, pending: &[(i64, Ranges, Ranges)]) -> Result<Vec<Waiting>, StoreError> {
-    let all = |of: fn(&(i64, Ranges, Ranges)) -> &Ranges| {
-        pending.iter().flat_map(move |p| of(p).positions()).collect::<Ranges>()
-    };
-    let mut org = read(tx, "org_audit", &all(|p| &p.1)).await?;
-    let mut platform = read(tx, "platform_audit", &all(|p| &p.2)).await?;
-    let mut waiting = Vec::with_capacity(org.len() + platform.len());
-    for (_, in_org, in_platform) in pending {
-        waiting.extend(in_org.positions().filter_map(|n| org.remove(&n)));
-        waiting.extend(in_platform.positions().filter_map(|n| platform.remove(&n)));
+/// The entries that `pending` tells of, in the order that they get.
+async fn waiting(tx: &mut Tx, pending: &[Pending]) -> Result<Vec<Waiting>, StoreError> {
+    let mut waiting = Vec::new();
+    for row in pending {
+        match &row.leaves {
+            Some(leaves) => waiting.extend_from_slice(leaves),
+            None => {
+                waiting.extend(read(tx, "org_audit", &row.org).await?);
+                waiting.extend(read(tx, "platform_audit", &row.platform).await?);
+            }
+        }
     }
     Ok(waiting)
 }
 
-async fn read(
-    tx: &mut Tx,
-    table: &'static str,
-    ranges: &Ranges,
-) -> Result<HashMap<i64, Waiting>, StoreError> {
+/// The entries at `ranges`, by their lines. One that is gone already (nobody has the right to that) is missed by its
+/// other half, whose bond names it; the others don't wait for it.
+async fn read(tx: &mut Tx, table: &'static str, ranges: &Ranges) -> Result<Vec<Waiting>, StoreError> {
     let platform = table == crate::audit::leaves::table(&LogName::Platform);
-    let mut found = HashMap::new();
+    let mut found = Vec::with_capacity(ranges.len());
     for (from, to) in ranges.iter() {
-        let text = format!("SELECT n, org_id, body, bond FROM {table} WHERE n >= $1 AND n <= $2");
+        let text = format!("SELECT n, org_id, body, bond FROM {table} WHERE n >= $1 AND n <= $2 ORDER BY n");
         for row in tx.rows_dynamic(text, &[from.into(), to.into()]).await? {
             let log = if platform { LogName::Platform } else { LogName::Org(org_of(&row)?) };
-            let n = row.int(0)?;
-            let waiting = Waiting { n, log, line: row.text(2)?.to_owned(), bond: row.text(3)?.to_owned() };
-            found.insert(n, waiting);
+            let leaf = leaf_hash(row.text(2)?, parse_hash(row.text(3)?).as_ref());
+            found.push(Waiting { n: row.int(0)?, log, leaf });
         }
     }
     Ok(found)
@@ -158,7 +138,7 @@ async fn place(tx: &mut Tx, waiting: Vec<Waiting>) -> Result<(), StoreError> {
         let head =
             heads.get_mut(log).ok_or_else(|| StoreError::Corrupt(format!("the log `{log}` has no head")))?;
         for entry in entries {
-            let hash = leaf_hash(&entry.line, parse_hash(&entry.bond).as_ref());
+            let hash = entry.leaf;
             let index = signed(head.edge.size());
             leaves.extend([head.id.into(), index.into(), entry.n.into(), hash.to_string().into()]);
             head.edge.push(hash, |node| {

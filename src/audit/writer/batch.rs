@@ -179,7 +179,7 @@ async fn judge(tx: &mut Tx, work: &[Work]) -> Result<Vec<Verdict>, StoreError> {
         *counts.entry(id).or_default() += 1;
     }
     let grants: Vec<(&ImpersonationId, i64)> = counts.into_iter().collect();
-    if grants.len() > 1 {
+    if grants.len() > 1 && tx.locks_rows() {
         let ids: Vec<_> = grants.iter().map(|(id, _)| *id).collect();
         lock(tx, &ids).await?;
     }

@@ -34,7 +34,7 @@ pub use migrate::{Migrated, migrate};
 pub use postgres_options::PostgresOptions;
 pub use retention::set_retention;
 pub(in crate::store) use text::Dialect;
-pub use tx::Tx;
+pub use tx::{Placed, Tx};
 pub use value::{Row, Value};
 
 use crate::domain::{Millis, ShiftedClock};

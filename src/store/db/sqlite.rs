@@ -60,7 +60,8 @@ impl Sqlite {
             .pragma("recursive_triggers", "ON")
             .statement_cache_capacity(512)
             .disable_statement_logging();
-        let mut write_options = options.clone();
+        // What a statement that inserts many rows would undo is noted in memory, not in a file that is made for it.
+        let mut write_options = options.clone().pragma("temp_store", "MEMORY");
         if let Some(pages) = max_pages {
             write_options = write_options.pragma("max_page_count", pages.to_string());
         }

@@ -11,6 +11,7 @@ on_both_engines!(
     an_abandoned_future_blocks_nobody,
     a_read_is_one_moment_and_cannot_write,
     many_rows_are_inserted_whatever_their_number,
+    positions_are_told_in_the_order_of_the_rows,
     the_clock_is_the_databases_and_can_be_shifted,
     a_private_handle_works_on_another_runtime,
 );
@@ -126,6 +127,35 @@ async fn many_rows_are_inserted_whatever_their_number(engine: Engine) {
     let mut tx = db.write().await.unwrap();
     let odd = tx.insert_many("INSERT INTO setting (key, value)", "", 2, &["a".into()]).await;
     assert!(matches!(odd, Err(StoreError::Corrupt(_))));
+}
+
+async fn positions_are_told_in_the_order_of_the_rows(engine: Engine) {
+    const ENTRY: &str = "INSERT INTO org_audit (org_id, request_id, stage, part, time, event, actor, body)";
+    let store = Store::open(engine).await;
+    let mut tx = store.db.write().await.unwrap();
+    let rows = |ids: &[usize]| -> Vec<Value> {
+        let row = |id: &usize| ["org_a", &format!("req_{id}"), "act", ""].map(Value::from);
+        let rest = || [Value::Int(0), "e".into(), "a".into(), "{}".into()];
+        ids.iter().flat_map(|id| row(id).into_iter().chain(rest())).collect()
+    };
+    let first: Vec<usize> = (0..300).rev().collect();
+    let placed = tx.insert_many_placed("org_audit", ENTRY, 8, &rows(&first)).await.unwrap();
+    assert!(placed.all);
+    assert_eq!(placed.positions.len(), 300);
+    for (id, n) in first.iter().zip(&placed.positions) {
+        let row = tx.row("SELECT request_id FROM org_audit WHERE n = $1", &[(*n).into()]).await.unwrap();
+        assert_eq!(row.unwrap().text(0).unwrap(), format!("req_{id}"));
+    }
+    // Of these, two are there already.
+    let placed = tx.insert_many_placed("org_audit", ENTRY, 8, &rows(&[400, 7, 401, 8, 402])).await.unwrap();
+    assert!(!placed.all);
+    let text = "SELECT n FROM org_audit WHERE request_id IN ('req_400', 'req_401', 'req_402') ORDER BY n";
+    let new = tx.rows(text, &[]).await.unwrap();
+    assert_eq!(placed.positions, new.iter().map(|row| row.int(0).unwrap()).collect::<Vec<_>>());
+    let none = tx.insert_many_placed("org_audit", ENTRY, 8, &rows(&[400])).await.unwrap();
+    assert!(!none.all && none.positions.is_empty());
+    let more = tx.insert_many_placed("org_audit", ENTRY, 8, &rows(&[500])).await.unwrap();
+    assert!(more.all && more.positions[0] > placed.positions[2]);
 }
 
 async fn the_clock_is_the_databases_and_can_be_shifted(engine: Engine) {

@@ -23,6 +23,15 @@ pub struct Tx {
     open: bool,
 }
 
+/// Where rows were put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// The positions of those that weren't there, in the order of the rows.
+    pub positions: Vec<i64>,
+    /// Whether none was there, so that there is a position for each row.
+    pub all: bool,
+}
+
 /// A connection on loan.
 enum Lease {
     Sqlite(sqlite::Lease),
@@ -104,38 +113,65 @@ impl Tx {
         values: &[Value],
     ) -> Result<u64, StoreError> {
         let mut touched = 0;
-        for (text, chunk) in self.statements(prefix, suffix, width, values)? {
+        let kind = Many { placed_in: None, prefix, suffix, width, rows: 0 };
+        for (text, chunk) in self.statements(kind, values)? {
             touched += self.run(text, chunk).await?;
         }
         Ok(touched)
     }
 
-    /// As [`Tx::insert_many`]; `suffix` ends in `RETURNING …`, and its rows are given back.
+    /// Inserts many rows into `table`, whose column `n` the database counts up; those that are there already stay as
+    /// they are. `prefix` and `width` as for [`Tx::insert_many`].
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::Corrupt`] when `values` aren't whole rows.
-    pub async fn insert_many_returning(
+    /// As [`Tx::insert_many`].
+    pub async fn insert_many_placed(
         &mut self,
+        table: &'static str,
         prefix: &'static str,
-        suffix: &'static str,
         width: usize,
         values: &[Value],
-    ) -> Result<Vec<Row>, StoreError> {
-        let mut returned = Vec::with_capacity(values.len() / width.max(1));
-        for (text, chunk) in self.statements(prefix, suffix, width, values)? {
-            returned.extend(self.fetch(text, chunk).await?);
+    ) -> Result<Placed, StoreError> {
+        let mut placed = Placed { positions: Vec::with_capacity(values.len() / width.max(1)), all: true };
+        let kind = Many { placed_in: Some(table), prefix, suffix: "ON CONFLICT DO NOTHING", width, rows: 0 };
+        for (text, chunk) in self.statements(kind, values)? {
+            let rows = chunk.len() / width;
+            let answer = self.fetch(text, chunk).await?;
+            let inserted = match &self.lease {
+                Lease::Postgres(_) => answer.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?,
+                Lease::Sqlite(_) => self.counted_up(table, rows, &answer).await?,
+            };
+            placed.all &= inserted.len() == rows;
+            placed.positions.extend(inserted);
         }
-        Ok(returned)
+        Ok(placed)
+    }
+
+    /// The positions that SQLite gave: without gaps, unless rows were there already.
+    async fn counted_up(
+        &mut self,
+        table: &'static str,
+        rows: usize,
+        answer: &[Row],
+    ) -> Result<Vec<i64>, StoreError> {
+        let [before, after] = answer else {
+            return Err(StoreError::Corrupt(format!("{} rows tell of positions in `{table}`", answer.len())));
+        };
+        let (before, last, changed) = (before.int(0)?, after.int(0)?, after.int(1)?);
+        if usize::try_from(changed) == Ok(rows) {
+            return Ok((last - changed + 1..=last).collect());
+        }
+        let text = format!("SELECT n FROM {table} WHERE n > $1 ORDER BY n");
+        self.rows_dynamic(text, &[before.into()]).await?.iter().map(|row| row.int(0)).collect()
     }
 
     /// The statements of few texts that insert many rows, each with its values.
     fn statements<'a>(
         &self,
-        prefix: &'static str,
-        suffix: &'static str,
-        width: usize,
+        kind: Many,
         values: &'a [Value],
     ) -> Result<Vec<(SqlStr, &'a [Value])>, StoreError> {
+        let width = kind.width;
         if width == 0 || !values.len().is_multiple_of(width) {
             return Err(StoreError::Corrupt(format!("{} values don't make rows of {width}", values.len())));
         }
@@ -145,10 +181,16 @@ impl Tx {
             let left = rest.len() / width;
             let rows = (1 << left.ilog2()).min(MAX_ROWS);
             let (chunk, after) = rest.split_at(rows * width);
-            statements.push((self.db.texts.many(Many { prefix, suffix, width, rows }), chunk));
+            statements.push((self.db.texts.many(Many { rows, ..kind }), chunk));
             rest = after;
         }
         Ok(statements)
+    }
+
+    /// Whether rows are locked one by one: others write at the same time.
+    #[must_use]
+    pub const fn locks_rows(&self) -> bool {
+        matches!(self.lease, Lease::Postgres(_))
     }
 
     /// The database's clock.

@@ -30,6 +30,7 @@ pub(super) fn migrator(dialect: Dialect) -> Migrator {
         migration(6, "delivery", &tables(include_str!("0006_delivery.sql"))),
         migration(7, "retention", &tables(retention)),
         migration(8, "audit indexes", include_str!("0008_audit_indexes.sql")),
+        migration(9, "pending leaves", include_str!("0009_pending_leaves.sql")),
     ])
 }
 

@@ -12,6 +12,7 @@ use crate::store::db::testing::{Engine, Store, on_both_engines};
 on_both_engines!(
     every_damage_is_told,
     an_entry_of_one_log_only_that_says_it_is_in_both_is_told,
+    an_entry_that_goes_before_it_has_a_place_is_told,
     a_log_that_was_rolled_back_is_told_by_a_kept_checkpoint,
     what_is_exported_can_be_verified_and_gone_on_with,
 );
@@ -248,11 +249,28 @@ async fn an_entry_of_one_log_only_that_says_it_is_in_both_is_told(engine: Engine
     lone.request_id = request.clone();
     crate::audit::write_act(&mut tx, &lone).await.unwrap();
     tx.commit().await.unwrap();
-    site.forge(&["DELETE FROM platform_audit WHERE n = (SELECT MAX(n) FROM platform_audit)"]).await;
+    // And what it becomes is forgotten, or its leaf would tell that it is gone.
+    site.forge(&[
+        "DELETE FROM platform_audit WHERE n = (SELECT MAX(n) FROM platform_audit)",
+        "UPDATE audit_pending SET leaves = ''",
+    ])
+    .await;
     settle(db, &key()).await.unwrap();
     let fault = check(db, &[]).await.unwrap_err();
     assert!(fault.what.contains("an entry is in both logs or in neither"), "{fault}");
     assert_eq!(fault.request.as_deref(), Some(request.as_str()));
+}
+
+async fn an_entry_that_goes_before_it_has_a_place_is_told(engine: Engine) {
+    let (site, _) = fill(engine).await;
+    let db = site.db();
+    let mut tx = db.write().await.unwrap();
+    crate::audit::write_act(&mut tx, &attribution("usr_olga")).await.unwrap();
+    tx.commit().await.unwrap();
+    site.forge(&["DELETE FROM org_audit WHERE n = (SELECT MAX(n) FROM org_audit)"]).await;
+    settle(db, &key()).await.unwrap();
+    let fault = check(db, &[]).await.unwrap_err();
+    assert!(fault.what.contains("it was deleted"), "{fault}");
 }
 
 async fn a_log_that_was_rolled_back_is_told_by_a_kept_checkpoint(engine: Engine) {
