@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev cluster test fmt clippy docs-links lint deny bench clean tools cmake rust servers
+.PHONY: help dev cluster test fmt clippy docs-links lint deny bench clean tools cmake rust servers browser
 
 CARGO ?= cargo
 ARGS ?=
@@ -30,7 +30,7 @@ cluster: tools servers
 		--format $(FORMAT) $(if $(DATA),--data "$(DATA)")
 
 ## test: formatting, lints, links in the documents, all tests; what CI runs
-test: tools servers fmt clippy docs-links
+test: tools servers browser fmt clippy docs-links
 	$(CARGO) test --locked
 
 fmt: rust
@@ -101,6 +101,24 @@ servers:
 	{ command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	command -v redis-server >/dev/null 2>&1 || missing="$$missing redis-server"; \
 	command -v python3 >/dev/null 2>&1 || missing="$$missing python3"; \
+	python3 -m pip --version >/dev/null 2>&1 || missing="$$missing python3-pip"; \
+	command -v curl >/dev/null 2>&1 || missing="$$missing curl"; \
+	command -v openssl >/dev/null 2>&1 || missing="$$missing openssl"; \
+	command -v node >/dev/null 2>&1 || missing="$$missing nodejs"; \
+	command -v npm >/dev/null 2>&1 || missing="$$missing npm"; \
+	[ -z "$$missing" ] && exit 0; \
+	command -v apt-get >/dev/null 2>&1 || { \
+		echo "make: missing:$$missing: install with your package manager" >&2; exit 1; }; \
+	if [ "$$(id -u)" -eq 0 ]; then sudo=; else sudo=sudo; fi; \
+	echo "make: missing; running $${sudo:+$$sudo }apt-get install$$missing" >&2; \
+	$$sudo apt-get update -qq >&2 && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >&2
+
+# Tests of the pages drive a real browser, headless. Debian's names; other systems have their own packages of Chromium and ChromeDriver.
+browser:
+	@missing=; \
+	command -v chromium >/dev/null 2>&1 || missing="$$missing chromium"; \
+	command -v chromedriver >/dev/null 2>&1 || missing="$$missing chromium-driver"; \
 	[ -z "$$missing" ] && exit 0; \
 	command -v apt-get >/dev/null 2>&1 || { \
 		echo "make: missing:$$missing: install with your package manager" >&2; exit 1; }; \

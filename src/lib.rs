@@ -8,6 +8,7 @@
 //! | [`policy`] | the Cedar schemas as route table, the policy files, the one decision; `Permit` is made here |
 //! | [`audit`] | the two logs: entries, the dual writer, queries |
 //! | [`control`] | the gateway's own API: handlers over the acts of `access` |
+//! | [`console`] | pages: templates, style sheet, security headers |
 //! | [`identity`] | keys, tokens, the upstream's assertion |
 //! | [`store`] | records in SQL, the change log, live sessions |
 //! | [`config`], [`telemetry`], [`domain`] | settings; metrics and access log; the vocabulary |
@@ -19,6 +20,7 @@ pub mod app;
 pub mod audit;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod control;
 pub mod demo;
 pub mod domain;

@@ -42,6 +42,7 @@ pub(crate) async fn table(fixture: &Fixture) -> String {
         cancellation: known.cancellation.clone(),
         prepared: PreparedSlot::about(known.session.clone()),
         assertion: AssertionSlot::default(),
+        account: std::sync::OnceLock::new(),
     };
     let tokens = Tokens::new(parts.keys.clone(), parts.access.issuer());
 
@@ -153,6 +154,7 @@ fn first(fixture: &Fixture, snapshot: &Snapshot, known: &Known, now: i64) {
         cancellation: known.cancellation.clone(),
         prepared: PreparedSlot::about(known.session.clone()),
         assertion: AssertionSlot::default(),
+        account: std::sync::OnceLock::new(),
     };
     black_box(ask(fixture, snapshot, &fresh, now));
 }
@@ -167,6 +169,7 @@ pub(crate) fn ask(fixture: &Fixture, snapshot: &Snapshot, known: &Known, now: i6
         source: IpAddr::V4(Ipv4Addr::LOCALHOST),
         now,
         over: false,
+        by_cookie: false,
         fault: None,
     };
     let find = |id: &OrgId| fixture.parts.access.recall_org(id);

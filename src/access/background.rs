@@ -32,6 +32,8 @@ impl Access {
         loop {
             tick.tick().await;
             self.view.expire(self.clock.now());
+            // By itself too: the first request after the setup finds the gate open.
+            self.is_set_up().await;
             if cooled.elapsed() >= IDLE {
                 self.let_idle_cool().await;
                 cooled = tokio::time::Instant::now();

@@ -9,6 +9,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// At most this many are kept; then all are proved anew.
 const MAX: usize = 200_000;
@@ -27,6 +28,8 @@ pub(super) struct Proof {
 #[derive(Default)]
 pub(super) struct Credentials {
     proofs: RwLock<HashMap<CredentialHash, Proof, BuildHasherDefault<Prefix>>>,
+    /// How often all were forgotten: a proof that was under way meanwhile isn't kept.
+    forgotten: AtomicU64,
 }
 
 /// Takes eight bytes of a digest as they are: SHA-256 has hashed them already. Whoever wants many of *kept*
@@ -58,8 +61,24 @@ impl Credentials {
         self.proofs.read().get(hash).cloned()
     }
 
-    pub(super) fn keep(&self, hash: CredentialHash, proof: Proof) {
+    /// Where proofs that begin now belong to.
+    pub(super) fn round(&self) -> u64 {
+        self.forgotten.load(Ordering::Acquire)
+    }
+
+    /// Forgets all of them.
+    pub(super) fn forget(&self) {
         let mut proofs = self.proofs.write();
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        proofs.clear();
+    }
+
+    /// Keeps a proof that began in `round`.
+    pub(super) fn keep(&self, hash: CredentialHash, proof: Proof, round: u64) {
+        let mut proofs = self.proofs.write();
+        if self.round() != round {
+            return;
+        }
         if proofs.len() >= MAX {
             proofs.clear();
         }
@@ -77,10 +96,22 @@ mod tests {
         let credentials = Credentials::default();
         let (one, mut other) = (hash(b"a credential"), hash(b"a credential"));
         other[31] ^= 1;
-        credentials.keep(one, proof(1));
+        credentials.keep(one, proof(1), 0);
         assert!(credentials.get(&other).is_none());
-        credentials.keep(other, proof(2));
+        credentials.keep(other, proof(2), 0);
         let times = [one, other].map(|hash| credentials.get(&hash).map(|p| p.token_expires_at));
         assert_eq!(times, [Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn what_was_proved_while_all_were_forgotten_is_not_kept() {
+        let proof = || Proof { session: Subject::from_stored("ses_1"), token_expires_at: 1 };
+        let credentials = Credentials::default();
+        let (hash, round) = (hash(b"a credential"), credentials.round());
+        credentials.keep(hash, proof(), round);
+        credentials.forget();
+        assert!(credentials.get(&hash).is_none());
+        credentials.keep(hash, proof(), round);
+        assert!(credentials.get(&hash).is_none());
     }
 }

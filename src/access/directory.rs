@@ -10,7 +10,7 @@ use crate::audit::write_act;
 use crate::domain::ids::{OrgId, PlatformUserId};
 use crate::domain::{Event, Millis, Org};
 use crate::policy::Permit;
-use crate::store::{StoreError, Value};
+use crate::store::{Row, StoreError, Value};
 
 /// What to list of the orgs.
 #[derive(Debug, Clone, Default)]
@@ -82,6 +82,17 @@ fn paged<T>(mut items: Vec<T>, limit: usize, cursor: impl Fn(&T) -> String) -> P
     items.truncate(limit);
     let next = if more { items.last().map(cursor) } else { None };
     Paged { items, next }
+}
+
+fn user_record(row: &Row) -> Result<PlatformUserRecord, StoreError> {
+    Ok(PlatformUserRecord {
+        id: row.text(0)?.to_owned(),
+        email: row.text(1)?.to_owned(),
+        display_name: row.text(2)?.to_owned(),
+        roles: serde_json::from_str(row.text(3)?).map_err(|e| StoreError::Corrupt(e.to_string()))?,
+        disabled_at: row.opt_int(4)?,
+        created_at: row.int(5)?,
+    })
 }
 
 fn escape_like(text: &str) -> String {
@@ -212,21 +223,23 @@ impl Access {
                 &[after.unwrap_or_default().into(), fetch.into()],
             )
             .await?;
-        let items = rows
-            .iter()
-            .map(|row| {
-                Ok(PlatformUserRecord {
-                    id: row.text(0)?.to_owned(),
-                    email: row.text(1)?.to_owned(),
-                    display_name: row.text(2)?.to_owned(),
-                    roles: serde_json::from_str(row.text(3)?)
-                        .map_err(|e| StoreError::Corrupt(e.to_string()))?,
-                    disabled_at: row.opt_int(4)?,
-                    created_at: row.int(5)?,
-                })
-            })
-            .collect::<Result<Vec<_>, StoreError>>()?;
+        let items = rows.iter().map(user_record).collect::<Result<Vec<_>, StoreError>>()?;
         Ok(paged(items, limit, |record| record.id.clone()))
+    }
+
+    /// One platform account; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn platform_user(&self, id: &PlatformUserId) -> Result<Option<PlatformUserRecord>, StoreError> {
+        let mut tx = self.db.read().await?;
+        let row = tx
+            .row(
+                "SELECT id, email, display_name, roles, disabled_at, created_at FROM platform_user WHERE id = $1",
+                &[id.as_str().into()],
+            )
+            .await?;
+        row.as_ref().map(user_record).transpose()
     }
 
     /// One page of a log; `None` for a cursor that isn't one.

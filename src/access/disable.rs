@@ -2,6 +2,7 @@
 //!
 //! Disabling locks every active admin's row first: two admins who disable each other leave one (architecture §5).
 
+use super::accounts::clear_factors;
 use super::end::{LiveGrants, end_grants};
 use super::entries::{self, denied, permitted};
 use super::transaction::{ActError, Done, InMemory, work};
@@ -213,7 +214,7 @@ impl Access {
         Ok(Judged { entry, target, decision })
     }
 
-    /// Enables an account again.
+    /// Enables an account again, with its factors cleared: they are enrolled anew, not restored.
     ///
     /// # Errors
     /// [`ActError`].
@@ -252,6 +253,8 @@ impl Access {
                         &[user.as_str().into()],
                     )
                     .await?;
+                    // What was in the hands of whoever it was disabled for is not simply in force again.
+                    clear_factors(tx, &user).await?;
                     write_act(tx, &entry).await?;
                     changes.push(ChangeRecord { effect: Effect::Changed, subjects: vec![user.subject()] });
                 }
@@ -266,7 +269,8 @@ impl Access {
 async fn active_admins(tx: &mut Tx) -> Result<Vec<PlatformUser>, StoreError> {
     let rows = tx
         .rows(
-            "SELECT id, email, display_name, roles, disabled_at FROM platform_user \
+            "SELECT id, email, display_name, roles, disabled_at, password_change_required, enrolment_required \
+             FROM platform_user \
              WHERE disabled_at IS NULL AND roles LIKE $1 ORDER BY id {for_update}",
             &[Value::Text(format!("%\"{ADMIN_ROLE}\"%"))],
         )

@@ -59,7 +59,8 @@ pub(super) enum LiveGrants {
 macro_rules! live_grants {
     ($condition:literal) => {
         concat!(
-            "SELECT i.id, i.org_id, i.reason, i.ticket_ref, u.id, u.email, u.display_name, u.roles, u.disabled_at \
+            "SELECT i.id, i.org_id, i.reason, i.ticket_ref, u.id, u.email, u.display_name, u.roles, u.disabled_at, \
+               u.password_change_required, u.enrolment_required \
              FROM impersonation i JOIN platform_user u ON u.id = i.platform_user_id \
              WHERE i.ended_at IS NULL AND ",
             $condition,

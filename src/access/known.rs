@@ -1,10 +1,11 @@
 //! A session as this gateway knows it, and why a credential may prove nobody.
 
 use super::Cancellation;
+use super::accounts::OwnAccount;
 use crate::domain::{Millis, Session};
 use crate::identity::AssertionSlot;
 use crate::policy::PreparedSlot;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A session with everything that the hot path wants to have at hand.
 pub struct Known {
@@ -18,6 +19,8 @@ pub struct Known {
     pub prepared: PreparedSlot,
     /// What the upstream is told about these facts, signed, for the running second.
     pub assertion: AssertionSlot,
+    /// Of a platform user: what `/platform/me` tells besides, once it was asked for.
+    pub account: OnceLock<OwnAccount>,
 }
 
 /// A proved credential.

@@ -1,10 +1,12 @@
 //! Who and whether: principals from credentials, their facts and how fresh they are, and the acts that
-//! begin and end access (mint, end, switch, disable).
+//! begin and end access (mint, end, switch, disable). Accounts of the vendor's staff, their passwords and second
+//! factors are in [`accounts`].
 //!
 //! A request meets [`Access::recall`] or [`Access::authenticate`] first; everything it is told is a fact
 //! for `policy` to judge. Acts demand the [`crate::policy::Permit`] of the gate, decide again inside their
 //! transaction with full facts where the schema says so, and write their audit entries in it.
 
+pub mod accounts;
 mod again;
 mod background;
 mod caller;
@@ -15,9 +17,10 @@ mod disable;
 mod end;
 mod entries;
 mod freshness;
-
+mod keys;
 mod known;
 mod mint;
+mod oauth;
 mod policy_change;
 mod provision;
 mod reason;
@@ -36,6 +39,10 @@ pub use entries::entry;
 pub use freshness::{Cluster, Following, Gateway, Lease, Rule};
 pub use known::{Authenticated, CredentialError, Known};
 pub use mint::{MintRequest, Minted};
+pub use oauth::{
+    AuthorizationRequest, AuthorizeError, ClientAuthentication, CodeGrant, Introspection, OAuth, OAuthClient,
+    OAuthError, OAuthSettings, Parameters, PresentedClient, SCOPE, TokenAnswer,
+};
 pub use provision::{Issued, NewOrg, NewPerson};
 pub use reason::Reason;
 pub use service::{Access, AccessParts, AccessSettings};

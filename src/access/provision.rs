@@ -2,12 +2,12 @@
 //!
 //! Idempotent by slug, e-mail and name: what is there already is found, not made again.
 
-use super::Access;
 use super::transaction::{ActError, Done};
+use super::{ADMIN_ROLE, Access, accounts};
 use crate::audit::entry::{Entry, Logs, Stage};
 use crate::audit::write_act;
 use crate::domain::ids::{BotId, OrgId, OrgUserId, PlatformUserId, RequestId, SessionId, TokenId};
-use crate::domain::{Event, Millis, Org, OrgRole, Secret};
+use crate::domain::{Event, Millis, Org, OrgRole, Secret, email_key};
 use crate::identity::{AccessGrant, AccessSubject, ApiToken, TokenError};
 use crate::store::{ChangeRecord, Effect, StoreError, Tx};
 
@@ -163,6 +163,8 @@ impl Access {
         roles: Vec<String>,
     ) -> Result<PlatformUserId, ActError> {
         let time = self.clock.now();
+        let new = NewPerson { email: email_key(&new.email), ..new };
+        let is_admin = roles.iter().any(|role| role == ADMIN_ROLE);
         self.act(move |tx| {
             let (new, roles) = (new.clone(), roles.clone());
             Box::pin(async move {
@@ -182,6 +184,11 @@ impl Access {
                 entry.details.insert("email".to_owned(), new.email.into());
                 entry.details.insert("roles".to_owned(), listed.into());
                 write_act(tx, &entry).await?;
+                if is_admin {
+                    // Whoever may do this runs the gateway, and would have the setup secret.
+                    let done = set_up(Event::SetupDone, time, "");
+                    accounts::mark_set_up(tx, Entry { resource: None, ..done }, "operator").await?;
+                }
                 Ok(Done::unchanged(id))
             })
         })
@@ -263,19 +270,22 @@ impl Access {
     /// # Errors
     /// [`ActError`]: no such account, or it is disabled.
     pub async fn issue_platform_token(&self, email: &str, ttl: Millis) -> Result<Issued, ActError> {
-        let (email, time) = (email.to_owned(), self.clock.now());
+        let (email, time) = (email_key(email), self.clock.now());
         let (session, user, roles, started_at) = self
             .act(move |tx| {
                 let email = email.clone();
                 Box::pin(async move {
                     let row = tx
                         .row(
-                            "SELECT id, email, display_name, roles, disabled_at FROM platform_user WHERE email = $1 {for_update}",
+                            "SELECT id, email, display_name, roles, disabled_at, password_change_required, \
+                               enrolment_required FROM platform_user WHERE email = $1 {for_update}",
                             &[email.as_str().into()],
                         )
                         .await?;
-                    let user = row.as_ref().map(|row| super::records::platform_user_of(row, 0)).transpose()?;
-                    let user = user.filter(|u| !u.disabled).ok_or(ActError::NotFound("active platform user"))?;
+                    let user =
+                        row.as_ref().map(|row| super::records::platform_user_of(row, 0)).transpose()?;
+                    let user =
+                        user.filter(|u| !u.disabled).ok_or(ActError::NotFound("active platform user"))?;
                     let (session, started_at) = begin_session(tx, user.id.as_str(), ttl).await?;
                     let mut entry = set_up(Event::PlatformLogin, time, user.id.as_str());
                     entry.platform_user = Some(user.identity());
@@ -319,7 +329,7 @@ impl Access {
     /// # Errors
     /// [`ActError`].
     pub async fn issue_bot_token(&self, bot: &BotId, name: &str, ttl: Millis) -> Result<Issued, ActError> {
-        let token = ApiToken::generate().ok_or(ActError::Token(TokenError::Malformed))?;
+        let token = ApiToken::generate().ok_or(ActError::Token(TokenError::Signing))?;
         let (hash, bot, name, time) = (token.hash(), bot.clone(), name.to_owned(), self.clock.now());
         let expires_at = self
             .act(move |tx| {

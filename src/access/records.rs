@@ -132,14 +132,16 @@ pub(super) async fn platform_user(
 ) -> Result<Option<PlatformUser>, StoreError> {
     let row = tx
         .row(
-            "SELECT id, email, display_name, roles, disabled_at FROM platform_user WHERE id = $1",
+            "SELECT id, email, display_name, roles, disabled_at, password_change_required, enrolment_required \
+             FROM platform_user WHERE id = $1",
             &[id.as_str().into()],
         )
         .await?;
     row.as_ref().map(|row| platform_user_of(row, 0)).transpose()
 }
 
-/// Columns `id, email, display_name, roles, disabled_at`, from column `at` on.
+/// Columns `id, email, display_name, roles, disabled_at, password_change_required, enrolment_required`, from
+/// column `at` on.
 pub(super) fn platform_user_of(row: &Row, at: usize) -> Result<PlatformUser, StoreError> {
     Ok(PlatformUser {
         id: PlatformUserId::parse(row.text(at)?).map_err(corrupt)?,
@@ -147,6 +149,8 @@ pub(super) fn platform_user_of(row: &Row, at: usize) -> Result<PlatformUser, Sto
         display_name: row.text(at + 2)?.to_owned(),
         roles: serde_json::from_str(row.text(at + 3)?).map_err(corrupt)?,
         disabled: row.opt_int(at + 4)?.is_some(),
+        password_change_required: row.int(at + 5)? != 0,
+        enrolment_required: row.int(at + 6)? != 0,
     })
 }
 

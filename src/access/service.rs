@@ -1,15 +1,17 @@
 //! The front door: credentials in, sessions with their facts out.
 
-use super::credentials::{self, Credentials, Proof};
+use super::accounts::{AccountSettings, Accounts, SetupSecret};
+use super::credentials::{self, CredentialHash, Credentials, Proof};
 use super::freshness::{Freshness, Rule};
 use super::mint::MintLimiter;
+use super::oauth::OAuth;
 use super::records;
 use super::view::View;
 use super::{Authenticated, Cluster, CredentialError, Known, Lease};
 use crate::audit::AuditWriter;
 use crate::domain::ids::{ImpersonationId, OrgId, Subject};
 use crate::domain::{Clock, Millis, Org, boot_time};
-use crate::identity::{ApiToken, Tokens};
+use crate::identity::{ApiToken, ProvedToken, Sealer, TokenError, Tokens};
 use crate::policy::PolicyEngine;
 use crate::store::change::{self, Position};
 use crate::store::{ChangeRecord, Db, Live, StoreError, live::Stamped};
@@ -29,6 +31,8 @@ pub struct AccessSettings {
     pub impersonation_ttl: Millis,
     /// Mints a minute for each platform user.
     pub mint_per_minute: u32,
+    /// Accounts of the vendor's staff.
+    pub accounts: AccountSettings,
     /// For tests: a rule that is left out.
     #[doc(hidden)]
     pub without: Option<Rule>,
@@ -44,6 +48,12 @@ pub struct AccessParts {
     pub policy: Arc<PolicyEngine>,
     /// Tokens.
     pub tokens: Tokens,
+    /// Opens and seals what is kept or handed out for a while.
+    pub sealer: Arc<Sealer>,
+    /// The authorization server.
+    pub oauth: OAuth,
+    /// What the setup gate asks for.
+    pub setup_secret: SetupSecret,
     /// Audit.
     pub audit: AuditWriter,
     /// Time.
@@ -64,16 +74,19 @@ pub struct Access {
     pub(super) live: Arc<dyn Live>,
     pub(super) policy: Arc<PolicyEngine>,
     pub(super) tokens: Tokens,
+    pub(super) sealer: Arc<Sealer>,
+    pub(super) oauth: OAuth,
     pub(super) audit: AuditWriter,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: AccessSettings,
     pub(super) limiter: MintLimiter,
+    pub(super) accounts: Accounts,
     pub(super) view: View,
     pub(super) lease: Lease,
     pub(super) cluster: Option<Cluster>,
     /// Where the change log stood when nothing was cached yet.
     pub(super) started_at: Position,
-    credentials: Credentials,
+    pub(super) credentials: Credentials,
     pub(super) followed_at: AtomicI64,
     /// How far the database's clock is ahead of this machine's, milliseconds, as seen last.
     skew: AtomicI64,
@@ -83,8 +96,22 @@ impl Access {
     /// Puts it together.
     #[must_use]
     pub fn new(parts: AccessParts) -> Self {
-        let AccessParts { db, live, policy, tokens, audit, clock, settings, started_at, lease, cluster } =
-            parts;
+        let AccessParts {
+            db,
+            live,
+            policy,
+            tokens,
+            sealer,
+            oauth,
+            setup_secret,
+            audit,
+            clock,
+            settings,
+            started_at,
+            lease,
+            cluster,
+        } = parts;
+        let accounts = Accounts::new(settings.accounts.clone(), sealer.clone(), setup_secret);
         let limiter = MintLimiter::new(settings.mint_per_minute);
         let view = View::starting_at(&started_at, settings.without != Some(Rule::Stamp));
         let credentials = Credentials::default();
@@ -94,10 +121,13 @@ impl Access {
             live,
             policy,
             tokens,
+            sealer,
+            oauth,
             audit,
             clock,
             settings,
             limiter,
+            accounts,
             view,
             lease,
             cluster,
@@ -112,9 +142,14 @@ impl Access {
     /// only those that were proved once are known.
     #[must_use]
     pub fn recall(&self, credential: &[u8]) -> Option<Authenticated> {
+        self.recall_proof(&credentials::hash(credential))
+    }
+
+    /// The same of what was kept under this hash.
+    pub(super) fn recall_proof(&self, hash: &CredentialHash) -> Option<Authenticated> {
         // Before the facts: what is read afterwards is at least as new.
         let freshness = self.lease.now();
-        let proof = self.credentials.get(&credentials::hash(credential))?;
+        let proof = self.credentials.get(hash)?;
         let known = self.view.session(&proof.session)?;
         if !freshness.admits(&known.session.principal) {
             return None;
@@ -127,7 +162,7 @@ impl Access {
     /// # Errors
     /// [`CredentialError`].
     pub async fn authenticate(&self, credential: &str) -> Result<Authenticated, CredentialError> {
-        let hash = credentials::hash(credential.as_bytes());
+        let (hash, round) = (credentials::hash(credential.as_bytes()), self.credentials.round());
         let proof = match self.credentials.get(&hash) {
             Some(proof) => proof,
             None => self.prove(credential).await?,
@@ -136,7 +171,7 @@ impl Access {
         let token_expires_at = proof.token_expires_at;
         // One text of the identifier, shared with the facts.
         let session = known.session.key.clone();
-        self.credentials.keep(hash, Proof { session, token_expires_at });
+        self.credentials.keep(hash, Proof { session, token_expires_at }, round);
         Ok(Authenticated { known, token_expires_at })
     }
 
@@ -147,7 +182,7 @@ impl Access {
             let session = key.ok_or(CredentialError::Invalid)?;
             return Ok(Proof { session, token_expires_at: Millis::MAX });
         }
-        let proved = self.tokens.prove(credential).map_err(|error| {
+        let proved = self.prove_token(credential).await.map_err(|error| {
             tracing::debug!(error = &error as &dyn std::error::Error, "a token was refused");
             CredentialError::Invalid
         })?;
@@ -156,8 +191,19 @@ impl Access {
         Ok(Proof { session: proved.session, token_expires_at })
     }
 
+    /// Proves a token of ours. One of a key that isn't known makes us look at the keys, once a second at most.
+    pub(super) async fn prove_token(&self, token: &str) -> Result<ProvedToken, TokenError> {
+        match self.tokens.prove(token) {
+            Err(error) if error.is_unknown_key() && self.tokens.keys().may_ask() => {
+                self.reread_keys().await;
+                self.tokens.prove(token)
+            }
+            proved => proved,
+        }
+    }
+
     /// A session with facts that may be trusted; waits a little for a renewal of the lease that is late.
-    async fn fresh(&self, key: &Subject) -> Result<Arc<Known>, CredentialError> {
+    pub(super) async fn fresh(&self, key: &Subject) -> Result<Arc<Known>, CredentialError> {
         for late in [false, true] {
             if late {
                 self.lease.renewal().await;
@@ -322,6 +368,12 @@ impl Access {
         self.view.applied()
     }
 
+    /// The authorization server.
+    #[must_use]
+    pub fn oauth(&self) -> &OAuth {
+        &self.oauth
+    }
+
     /// The issuer of our tokens.
     #[must_use]
     pub fn issuer(&self) -> &str {
@@ -334,7 +386,7 @@ fn skew(asked: Millis, answered: Millis, theirs: Millis) -> Millis {
     if theirs > answered { theirs - answered } else { (theirs - asked).min(0) }
 }
 
-fn unavailable(error: StoreError) -> CredentialError {
+pub(super) fn unavailable(error: StoreError) -> CredentialError {
     tracing::error!(error = &error as &dyn std::error::Error, "the records can't be read");
     CredentialError::Unavailable
 }

@@ -32,6 +32,33 @@ pub enum ActError {
         /// Seconds.
         retry_after: u32,
     },
+    /// Too many passwords or codes were wrong.
+    #[error("too many attempts; try again in {retry_after} s")]
+    Throttled {
+        /// Seconds.
+        retry_after: u32,
+    },
+    /// Too many passwords wait to be hashed: try again in a second.
+    #[error("too many passwords wait to be hashed")]
+    Busy,
+    /// The password as it is now and a code are needed, and were not given or are wrong.
+    #[error("the current password and a code are needed")]
+    StepUp,
+    /// The code would be right at another time of day.
+    #[error("the clock seems to be {seconds} s ahead")]
+    ClockOff {
+        /// How far the other clock seems to be ahead of ours, seconds.
+        seconds: i64,
+    },
+    /// Something of that name is there already.
+    #[error("there is one already: {0}")]
+    Conflict(&'static str),
+    /// The setup gate is shut for good.
+    #[error("this installation is set up")]
+    SetupDone,
+    /// Not the secret of the setup gate.
+    #[error("the setup secret is wrong")]
+    SetupSecret,
     /// The records or the log can't be written. Revocations are in force in this process all the same.
     #[error("the records can't be written")]
     Store(#[from] StoreError),

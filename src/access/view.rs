@@ -19,7 +19,7 @@ use log::Log;
 use parking_lot::RwLock;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Above this many sessions, those that nothing is open under make room.
 const MAX_SESSIONS: usize = 200_000;
@@ -206,6 +206,7 @@ impl View {
             cancellation: handle.clone(),
             prepared: PreparedSlot::about(session),
             assertion: AssertionSlot::default(),
+            account: OnceLock::new(),
         });
         let above = subjects.into_iter().filter(|subject| *subject != key).collect();
         inner.put(key, Entry { known: Some(known.clone()), handle, expires_at, above });

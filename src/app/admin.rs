@@ -59,6 +59,8 @@ async fn ready(State(state): State<AdminState>) -> Response {
     let body = json!({
         "ready": ready,
         "draining": draining,
+        // False: everything but the setup itself is answered with SETUP_REQUIRED.
+        "set_up": state.access.is_set_up().await,
         "policy_hash": state.policy.snapshot().hash().as_ref(),
         // A refused edit leaves the old set in force: worth an alarm, no reason to send traffic away.
         "policy_rejected": rejected.map(|report| report.faults.clone()),

@@ -1,8 +1,9 @@
 //! The composition root: configuration in, parts out. Nothing else names a concrete store.
 
 use super::error::StartError;
-use super::{live, witness};
-use crate::access::{Access, AccessParts, AccessSettings, Cluster, Lease, Rule};
+use super::{live, setup, witness};
+use crate::access::accounts::AccountSettings;
+use crate::access::{Access, AccessParts, AccessSettings, Cluster, Lease, OAuth, Rule};
 use crate::audit::keeper::Keeper;
 use crate::audit::sequencer::Sequencer;
 use crate::audit::tree::{LogKey, LogName};
@@ -80,7 +81,7 @@ pub async fn compose(config: Config) -> Result<Composition, StartError> {
     let access_log = AccessLog::start(&sink, metrics.clone())
         .map_err(|source| StartError::File { path: log_path(&config), source })?;
     let Records { access, audit, name, reader, sequencer, keeper, keys, clock, live } =
-        records(&config, policy.clone(), true, &metrics).await?;
+        records(&config, policy.clone(), Opened::ByGateway, &metrics).await?;
     {
         let metrics = metrics.clone();
         audit.on_commit(move |took, committed| match committed {
@@ -121,10 +122,23 @@ fn log_path(config: &Config) -> std::path::PathBuf {
 /// # Errors
 /// [`StartError`].
 pub async fn open_access(config: &Config) -> Result<(Arc<Access>, AuditWriter), StartError> {
+    open_acts(config, Opened::Beside).await
+}
+
+/// The same for what takes access away: on SQLite as the one who holds the data folder, so that no gateway runs that
+/// would go on with what it remembers. On PostgreSQL running gateways read it from the change log.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn open_access_alone(config: &Config) -> Result<(Arc<Access>, AuditWriter), StartError> {
+    open_acts(config, Opened::Alone).await
+}
+
+async fn open_acts(config: &Config, opened: Opened) -> Result<(Arc<Access>, AuditWriter), StartError> {
     let folders =
         PolicyFolders { policies: config.policy.policies.clone(), schemas: config.policy.schemas.clone() };
     let policy = Arc::new(PolicyEngine::load(folders).map_err(StartError::Policy)?);
-    let Records { access, audit, .. } = records(config, policy, false, &Metrics::new()).await?;
+    let Records { access, audit, .. } = records(config, policy, opened, &Metrics::new()).await?;
     Ok((access, audit))
 }
 
@@ -184,6 +198,17 @@ pub async fn examine_records(config: &Config) -> Result<Vec<Finding>, StartError
     Ok(examine(&target(config)?).await)
 }
 
+/// Who opens the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opened {
+    /// A gateway, which serves.
+    ByGateway,
+    /// A command beside a running gateway.
+    Beside,
+    /// A command that wants no gateway to run on the folder.
+    Alone,
+}
+
 struct Records {
     access: Arc<Access>,
     audit: AuditWriter,
@@ -199,27 +224,33 @@ struct Records {
 async fn records(
     config: &Config,
     policy: Arc<PolicyEngine>,
-    exclusive: bool,
+    opened: Opened,
     metrics: &Metrics,
 ) -> Result<Records, StartError> {
+    let exclusive = opened == Opened::ByGateway;
     let shift = clock_shift();
     let clock: Arc<dyn Clock> = Arc::new(ShiftedClock(shift));
     let target = target(config)?;
     let embedded = matches!(target, Target::Folder(_));
-    let options =
-        DbOptions { target, exclusive, clock_shift: shift, ..DbOptions::new(config.data.dir.clone()) };
+    let options = DbOptions {
+        target,
+        exclusive: opened != Opened::Beside,
+        clock_shift: shift,
+        ..DbOptions::new(config.data.dir.clone())
+    };
     let db = Db::open(options).await.map_err(|source| match source {
         source if embedded => StartError::Data { path: config.data.dir.clone(), source },
         source => StartError::Store(source),
     })?;
-    let sealer = Sealer::open_or_create(&config.data.master_key_file)?;
-    let keys = Keys::load_or_create(&db, &sealer, clock.as_ref()).await.map_err(|error| match error {
-        KeyError::Seal(SealError::Sealed) => StartError::OtherMasterKey {
-            key: config.data.master_key_file.clone(),
-            data: config.data.dir.clone(),
-        },
-        other => other.into(),
-    })?;
+    let sealer = Arc::new(Sealer::open_or_create(&config.data.master_key_file)?);
+    let keys =
+        Keys::load_or_create(&db, sealer.clone(), clock.clone()).await.map_err(|error| match error {
+            KeyError::Seal(SealError::Sealed) => StartError::OtherMasterKey {
+                key: config.data.master_key_file.clone(),
+                data: config.data.dir.clone(),
+            },
+            other => other.into(),
+        })?;
     let keys = Arc::new(keys);
     // One gateway holds a folder, so its name is fixed: the next boot closes what this one leaves open.
     let boot = BootId::random();
@@ -244,8 +275,11 @@ async fn records(
     let settings = AccessSettings {
         impersonation_ttl: Millis::try_from(config.impersonation.ttl.as_millis()).unwrap_or(Millis::MAX),
         mint_per_minute: config.impersonation.mint_per_minute,
+        accounts: accounts(&config.accounts),
         without: without(),
     };
+    let oauth = OAuth::new(super::settings::oauth(&config.oauth2)?, &sealer)?;
+    let setup_secret = setup::secret(&config.setup, &sealer)?;
     let started_at = change::position(&mut db.read().await?).await?;
     let (lease, cluster) = if db.is_shared() {
         let max_staleness = Millis::try_from(config.session.max_staleness.as_millis()).unwrap_or(Millis::MAX);
@@ -263,6 +297,9 @@ async fn records(
         live: live.clone(),
         policy,
         tokens,
+        sealer,
+        oauth,
+        setup_secret,
         audit: audit.clone(),
         clock: clock.clone(),
         settings,
@@ -272,6 +309,18 @@ async fn records(
     };
     let access = Arc::new(Access::new(parts));
     Ok(Records { access, audit, name: gateway, reader, sequencer, keeper, keys, clock, live })
+}
+
+fn accounts(configured: &crate::config::Accounts) -> AccountSettings {
+    let millis = |time: std::time::Duration| Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX);
+    let default = AccountSettings::default();
+    AccountSettings {
+        hash_at_once: configured.hash_at_once.unwrap_or(default.hash_at_once),
+        words: configured.forbidden_words.clone(),
+        initial_password_ttl: millis(configured.initial_password),
+        session_absolute: millis(configured.session_absolute),
+        session_idle: millis(configured.session_idle),
+    }
 }
 
 /// The key that signs checkpoints. The installation's name is set, or made with the key and kept.

@@ -7,7 +7,7 @@ use super::error::StartError;
 use super::inherited::Sockets;
 use super::run::{Running, start};
 use super::seed::{People, seed};
-use crate::config::{AccessLogTo, Config, Origin};
+use crate::config::{AccessLogTo, Config, OAuth2Client, Origin};
 use crate::domain::Format;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -92,6 +92,7 @@ async fn dev_start(options: DevOptions) -> Result<(Running, DevReady, Cancellati
     config.data.master_key_file = data.join("master.key");
     config.policy.policies.clone_from(&policies);
     config.policy.schemas.clone_from(&schemas);
+    config.oauth2.clients.push(cli_client());
     config.log.access = AccessLogTo::File(data.join("access.log"));
     // For tests: the same story on PostgreSQL.
     if let Ok(url) = std::env::var("DRAWBRIDGE_TEST_DATABASE_URL") {
@@ -123,6 +124,15 @@ async fn dev_start(options: DevOptions) -> Result<(Running, DevReady, Cancellati
     };
     bundled::write_private(&ready.environment_file, &ready.environment())?;
     Ok((running, ready, demo_stop))
+}
+
+/// What `drawbridge login` and other programs on this machine sign in with.
+fn cli_client() -> OAuth2Client {
+    OAuth2Client {
+        id: "drawbridge-cli".to_owned(),
+        redirect_uris: vec!["http://127.0.0.1/callback".to_owned()],
+        secret_file: None,
+    }
 }
 
 async fn bind_loopback() -> Result<(TcpListener, SocketAddr), StartError> {

@@ -75,6 +75,7 @@ pub async fn start(parts: Composition, sockets: Sockets) -> Result<Running, Star
     let own = router(ControlState {
         access: parts.access.clone(),
         audit: parts.reader.clone(),
+        site: settings::site(&parts.config),
         keys: parts.keys.clone(),
     });
     let gate = Parts {
@@ -96,6 +97,10 @@ pub async fn start(parts: Composition, sockets: Sockets) -> Result<Running, Star
     let ended = background.clone();
     tokio::spawn(async move {
         tokio::select! { () = expiry => {}, () = ended.cancelled() => {} }
+    });
+    let (keys, ended) = (parts.access.clone().follow_keys(), background.clone());
+    tokio::spawn(async move {
+        tokio::select! { () = keys => {}, () = ended.cancelled() => {} }
     });
     let state = AdminState {
         access: parts.access.clone(),

@@ -1,6 +1,7 @@
 //! The demo's two orgs, their people and credentials for them.
 
 use super::error::StartError;
+use crate::access::accounts::SeededAccount;
 use crate::access::{Access, Issued, NewOrg, NewPerson};
 use crate::demo::DemoOrgs;
 use crate::domain::ids::OrgId;
@@ -19,6 +20,8 @@ pub struct People {
     acme: OrgId,
     globex: OrgId,
     tokens: Tokens,
+    staff: SeededAccount,
+    staff2: SeededAccount,
 }
 
 struct Tokens {
@@ -41,7 +44,12 @@ impl People {
     /// `orgs`, `tokens` and `accounts` of the line of JSON (architecture §10), added to `line`.
     pub fn tell(&self, line: &mut serde_json::Map<String, Value>) {
         let tokens = &self.tokens;
-        let account = |email: &str| json!({ "email": email, "password": null, "totp_secret": null });
+        let account = |account: &SeededAccount| {
+            json!({
+                "email": account.email, "password": account.password.expose(),
+                "totp_secret": account.totp_secret.expose(),
+            })
+        };
         line.insert("orgs".to_owned(), json!({ "acme": self.acme, "globex": self.globex }));
         let tokens = json!({
             "staff": tokens.staff.expose(), "staff2": tokens.staff2.expose(),
@@ -50,12 +58,15 @@ impl People {
             "bot": tokens.bot.expose(),
         });
         line.insert("tokens".to_owned(), tokens);
-        line.insert("accounts".to_owned(), json!({ "staff": account(STAFF), "staff2": account(STAFF2) }));
+        line.insert(
+            "accounts".to_owned(),
+            json!({ "staff": account(&self.staff), "staff2": account(&self.staff2) }),
+        );
     }
 
-    /// Shell variables with the orgs and the tokens.
+    /// Shell variables with the orgs, the tokens, and what signs the first staff account in.
     #[must_use]
-    pub fn variables(&self) -> [(&'static str, &str); 9] {
+    pub fn variables(&self) -> [(&'static str, &str); 12] {
         let tokens = &self.tokens;
         [
             ("ACME", self.acme.as_str()),
@@ -67,6 +78,9 @@ impl People {
             ("VIEWER", tokens.viewer.expose()),
             ("GLOBEX_OWNER", tokens.globex_owner.expose()),
             ("BOT", tokens.bot.expose()),
+            ("STAFF_EMAIL", &self.staff.email),
+            ("STAFF_PASSWORD", self.staff.password.expose()),
+            ("STAFF_TOTP_SECRET", self.staff.totp_secret.expose()),
         ]
     }
 }
@@ -93,8 +107,8 @@ pub async fn seed(access: &Access) -> Result<People, StartError> {
     let acme = access.provision_org(org("acme", "Acme Corporation", true)).await?;
     let globex = access.provision_org(org("globex", "Globex", false)).await?;
     let admin_roles = vec![crate::access::ADMIN_ROLE.to_owned(), "sre".to_owned()];
-    access.provision_platform_user(person(STAFF, "First Staff"), admin_roles.clone()).await?;
-    access.provision_platform_user(person(STAFF2, "Second Staff"), admin_roles).await?;
+    let staff = access.seed_account(person(STAFF, "First Staff"), admin_roles.clone()).await?;
+    let staff2 = access.seed_account(person(STAFF2, "Second Staff"), admin_roles).await?;
     for (email, name, org, role) in [
         ("owner@acme.example", "Acme Owner", &acme, OrgRole::Owner),
         ("admin@acme.example", "Acme Admin", &acme, OrgRole::Admin),
@@ -114,5 +128,5 @@ pub async fn seed(access: &Access) -> Result<People, StartError> {
         globex_owner: access.issue_org_token("owner@globex.example", TOKEN_TTL).await.map(token)?,
         bot: access.issue_bot_token(&bot, "dev", TOKEN_TTL).await.map(token)?,
     };
-    Ok(People { acme, globex, tokens })
+    Ok(People { acme, globex, tokens, staff, staff2 })
 }

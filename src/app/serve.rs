@@ -3,7 +3,7 @@
 use super::error::StartError;
 use super::inherited::Sockets;
 use super::run::{Running, start};
-use super::{Composition, compose};
+use super::{Composition, compose, setup};
 use crate::config::Config;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -15,6 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub async fn serve(config: Config) -> Result<(), StartError> {
     let sockets = Sockets::from_environment()?;
     let parts: Composition = compose(config).await?;
+    setup::prepare(&parts).await?;
     let running = start(parts, sockets).await?;
     tracing::info!(gateway = %running.address, admin = %running.admin, "the gateway is ready");
     until_stopped(running).await;

@@ -1,18 +1,53 @@
 //! From the configuration to what the data plane is told.
 
-use crate::config::{Config, Scheme, Server, UpstreamHost};
+use super::error::StartError;
+use crate::access::{ClientAuthentication, OAuthClient, OAuthSettings};
+use crate::config::{Config, OAuth2, Scheme, Server, UpstreamHost};
+use crate::console::{Site, cookie};
+use crate::domain::Millis;
 use crate::gateway::settings::{HostHeader, Limits, StripCredentials, Timeouts, UpstreamSettings};
 use crate::gateway::{GateSettings, ListenSettings, Listener, TlsFiles};
+
+/// What pages depend on.
+pub(super) fn site(config: &Config) -> Site {
+    Site { https: config.server.public_url.scheme == Scheme::Https }
+}
+
+/// The authorization server, with the secrets of its clients read.
+pub(super) fn oauth(oauth2: &OAuth2) -> Result<OAuthSettings, StartError> {
+    let clients = oauth2.clients.iter().map(|client| {
+        let authentication = match &client.secret_file {
+            None => ClientAuthentication::Public,
+            Some(path) => {
+                let secret = std::fs::read_to_string(path)
+                    .map_err(|source| StartError::File { path: path.clone(), source })?;
+                ClientAuthentication::secret(secret.trim())
+            }
+        };
+        let (id, redirect_uris) = (client.id.clone(), client.redirect_uris.clone());
+        Ok(OAuthClient { id, redirect_uris, authentication })
+    });
+    Ok(OAuthSettings {
+        access_token_ttl: Millis::try_from(oauth2.access_token_ttl.as_millis()).unwrap_or(Millis::MAX),
+        clients: clients.collect::<Result<_, StartError>>()?,
+    })
+}
 
 /// Settings of the gate.
 pub(super) fn gate(config: &Config) -> GateSettings {
     let (server, upstream) = (&config.server, &config.upstream);
     let mut public_hosts = server.hosts.clone();
     public_hosts.push(server.public_url.authority());
+    public_hosts.extend(server.platform_host.clone());
     let scheme = server.public_url.scheme.as_str();
+    let site = site(config);
     GateSettings {
         public_origins: public_hosts.iter().map(|host| format!("{scheme}://{host}")).collect(),
         public_hosts,
+        platform_host: server.platform_host.clone(),
+        session_cookie: Some(cookie::name(site.https).to_owned()),
+        own_cookies: cookie::names(),
+        site,
         websocket_origins: config.credentials.websocket_origins.iter().map(ToString::to_string).collect(),
         upstream: UpstreamSettings {
             host: upstream.url.host.clone(),

@@ -48,6 +48,7 @@ Drawbridge is up, and the bridge is down for nobody.
 
   gateway   {gateway}   every request to the customer API goes here
   upstream  {upstream}   {demo}, behind it
+  pages     {gateway}/platform/login   sign in as STAFF_EMAIL, STAFF_PASSWORD and STAFF_TOTP_SECRET in dev.env (below)
   admin     {admin}   /readyz and /metrics
   policies  {policies}   edit a file: it is in force on the next request
   data      {data}

@@ -101,7 +101,8 @@ pub(crate) async fn filled(db: &Db) {
     }
     for user in ["ann", "bob"] {
         tx.execute(
-            "INSERT INTO platform_user VALUES ('pu_' || $1, $1, $1, '[]', NULL, {now}, 0) ON CONFLICT DO NOTHING",
+            "INSERT INTO platform_user (id, email, display_name, roles, created_at) \
+             VALUES ('pu_' || $1, $1, $1, '[]', {now}) ON CONFLICT DO NOTHING",
             &[user.into()],
         )
         .await

@@ -123,7 +123,7 @@ pub fn lines<'i>(log: &LogName, items: impl IntoIterator<Item = &'i Value>) -> R
 /// What was done, by the event where that says it, else by the method.
 fn activity(item: &Value, name: &str) -> (u64, String) {
     let known = Event::from_name(name).and_then(|event| match event {
-        Event::PlatformLogin => Some(LOGON),
+        Event::PlatformLogin | Event::PlatformLoginFailed => Some(LOGON),
         Event::PlatformLogout => Some(LOGOFF),
         Event::PlatformUserCreated
         | Event::ImpersonationStarted
@@ -135,6 +135,11 @@ fn activity(item: &Value, name: &str) -> (u64, String) {
         Event::OrgsRead => Some(READ),
         Event::PlatformUserDisabled
         | Event::PlatformUserEnabled
+        | Event::PasswordChanged
+        | Event::SecondFactorEnabled
+        | Event::SecondFactorReset
+        | Event::BackupCodeUsed
+        | Event::KeysRotated
         | Event::SupportAccessChanged
         | Event::RetentionChanged
         | Event::AuditChangeRefused
@@ -150,7 +155,7 @@ fn activity(item: &Value, name: &str) -> (u64, String) {
         "DELETE" => Some(DELETE),
         _ => None,
     };
-    let known = if name == "platform.login_failed" { Some(LOGON) } else { known.or_else(by_method) };
+    let known = known.or_else(by_method);
     known.map_or_else(|| (OTHER, name.to_owned()), |(id, caption)| (id, caption.to_owned()))
 }
 

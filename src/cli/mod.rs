@@ -9,11 +9,14 @@ pub mod audit;
 pub mod check;
 pub mod dev;
 pub mod doctor;
+pub mod keys;
+pub mod login;
 pub mod migrate;
 pub mod org;
 pub mod policy;
 mod printer;
 pub mod serve;
+pub mod setup;
 pub mod token;
 pub mod user;
 pub mod witness;
@@ -21,7 +24,7 @@ pub mod witness;
 pub use printer::Printer;
 
 use crate::access::{Access, ActError};
-use crate::app::{StartError, open_access};
+use crate::app::{StartError, open_access, open_access_alone};
 use crate::config::{self, Config};
 use crate::domain::Format;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -69,6 +72,8 @@ pub enum Command {
     Dev(dev::Args),
     /// Run the gateway from a configuration file
     Serve(serve::Args),
+    /// Make the first platform admin of a configured server
+    Setup(setup::Args),
     /// Check a configuration file and say all that is wrong with it
     Check(check::Args),
     /// Look at what a gateway needs of its records: explain what is wrong, and what to do
@@ -79,6 +84,10 @@ pub enum Command {
     Audit(Box<audit::Args>),
     /// Check and test policies
     Policy(policy::Args),
+    /// Sign in with your browser
+    Login(login::Args),
+    /// Rotate the keys that sign tokens
+    Keys(keys::Args),
     /// Issue tokens on a configured server
     Token(token::Args),
     /// Set up customer orgs on a configured server
@@ -168,6 +177,23 @@ where
     })
 }
 
+/// The same for a command that takes access away.
+fn operate_alone<F>(config: &Path, work: impl FnOnce(Arc<Access>) -> F) -> Exit
+where
+    F: Future<Output = Result<(), ActError>>,
+{
+    let config = match load_config(config) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    run_on_runtime(async move {
+        let (access, audit) = open_access_alone(&config).await?;
+        let result = work(access).await;
+        audit.drain().await;
+        result.map_err(StartError::from)
+    })
+}
+
 /// Runs the command line `args` (the program's name first).
 #[must_use]
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
@@ -176,11 +202,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(cli) => match cli.command {
             Command::Dev(args) => dev::run(args),
             Command::Serve(args) => serve::run(&args),
+            Command::Setup(args) => setup::run(args),
             Command::Check(args) => check::run(&args, &mut out),
             Command::Doctor(args) => doctor::run(&args, &mut out),
             Command::Migrate(args) => migrate::run(&args, &mut out),
             Command::Audit(args) => audit::run(*args, &mut out),
             Command::Policy(args) => policy::run(args),
+            Command::Login(args) => login::run(args),
+            Command::Keys(args) => keys::run(args),
             Command::Token(args) => token::run(args),
             Command::Org(args) => org::run(args),
             Command::User(args) => user::run(args),

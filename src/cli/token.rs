@@ -1,4 +1,4 @@
-//! `drawbridge token`: the operator issues tokens on a configured server, until sign-in is there.
+//! `drawbridge token`: the operator issues tokens on a configured server, for scripts and tests that sign nobody in.
 
 use super::{Exit, FormatArg, Printer, operate};
 use crate::domain::{Millis, rfc3339};

@@ -1,6 +1,7 @@
 //! `drawbridge user`: the operator sets up people and bots on a configured server.
 
-use super::{Exit, FormatArg, Printer, operate, print_id};
+use super::setup::print_initial;
+use super::{Exit, FormatArg, Printer, operate, operate_alone, print_id};
 use crate::access::NewPerson;
 use crate::domain::OrgRole;
 use clap::ValueEnum;
@@ -23,6 +24,8 @@ pub enum Command {
     AddOrgUser(AddOrgUser),
     /// Add a bot to an org
     AddBot(AddBot),
+    /// Issue a new initial password to a member of staff, when no admin can; on SQLite stop the gateway first
+    Password(Password),
     /// List members of staff
     List(List),
 }
@@ -116,6 +119,23 @@ pub struct AddBot {
     pub format: FormatArg,
 }
 
+/// Arguments of `user password`.
+#[derive(Debug, clap::Args)]
+pub struct Password {
+    /// The configuration file of the server
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Their address
+    #[arg(long)]
+    pub email: String,
+    /// Take their second factor away too: it is enrolled anew
+    #[arg(long)]
+    pub reset_second_factor: bool,
+    /// Who reads the output
+    #[arg(long, value_enum, default_value = "human")]
+    pub format: FormatArg,
+}
+
 /// Arguments of `user list`.
 #[derive(Debug, clap::Args)]
 pub struct List {
@@ -169,6 +189,13 @@ pub fn run(args: Args) -> Exit {
             operate(&config, move |access| async move {
                 let org = access.find_org(&org).await?;
                 print_id(format, access.provision_bot(&name, org, role.into()).await?.as_str());
+                Ok(())
+            })
+        }
+        Command::Password(Password { config, email, reset_second_factor, format }) => {
+            operate_alone(&config, move |access| async move {
+                let issued = access.initial_password_by_operator(&email, reset_second_factor).await?;
+                print_initial(format, &email, &issued);
                 Ok(())
             })
         }

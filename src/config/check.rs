@@ -21,7 +21,9 @@ pub(super) fn check(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
     folders(raw, base, faults);
     database(raw, base, faults);
     live(raw, base, faults);
+    raw.accounts.check(base, faults);
     raw.audit.check(faults);
+    raw.oauth2.check(base, faults);
     deliveries(raw, base, faults);
 }
 
@@ -265,7 +267,13 @@ fn data_folder(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
 
 /// A file or folder that can't be used. Where the file doesn't set it (`span` is `None`), the fault stands at
 /// its beginning.
-fn unusable(key: &str, section: &str, path: &Path, why: &str, span: Option<Range<usize>>) -> Fault {
+pub(super) fn unusable(
+    key: &str,
+    section: &str,
+    path: &Path,
+    why: &str,
+    span: Option<Range<usize>>,
+) -> Fault {
     let help = span.is_none().then(|| format!("`{key}` is not set in [{section}]: this is its default"));
     Fault {
         message: format!("`{key}` in [{section}]: `{}` can't be used", path.display()),

@@ -101,7 +101,7 @@ impl<'t> Document<'t> {
     /// Reads the section `path`, for example `server.tls`.
     pub(super) fn section<'d>(&'d mut self, path: &'static str) -> Section<'t, 'd> {
         self.known.push((path, ""));
-        Section { document: self, path, number: None }
+        Section { document: self, path, number: None, child: None }
     }
 
     /// How many tables `[[path]]` the file has. Each is then read with [`Self::nth`].
@@ -109,14 +109,30 @@ impl<'t> Document<'t> {
         self.known.push((path, ""));
         self.lists.push(path);
         let (outer, name) = path.rsplit_once('.').unwrap_or(("", path));
-        let table = if outer.is_empty() { Some(&self.root) } else { self.table(outer, None) };
+        let table = if outer.is_empty() { Some(&self.root) } else { self.table(outer, None, None) };
         let found = table.and_then(|table| table.get(name));
         found.and_then(|value| value.get_ref().as_array()).map_or(0, |list| list.len())
     }
 
     /// Reads the table `[[path]]` with this number, from 0.
     pub(super) fn nth<'d>(&'d mut self, path: &'static str, number: usize) -> Section<'t, 'd> {
-        Section { document: self, path, number: Some(number) }
+        Section { document: self, path, number: Some(number), child: None }
+    }
+
+    /// The names of the tables `path`, whose last segment is `*`: there may be any number, named by whoever writes the
+    /// file. Each is then read with [`Self::child`].
+    pub(super) fn children(&mut self, path: &'static str) -> Vec<String> {
+        let outer = path.trim_end_matches(".*");
+        self.known.push((path, ""));
+        self.known.push((outer, ""));
+        let Some(table) = self.table(outer, None, None) else { return Vec::new() };
+        let tables = table.iter().filter(|(_, value)| value.get_ref().as_table().is_some());
+        tables.map(|(name, _)| name.get_ref().to_string()).collect()
+    }
+
+    /// Reads the table `path` of this name.
+    pub(super) fn child<'d>(&'d mut self, path: &'static str, name: String) -> Section<'t, 'd> {
+        Section { document: self, path, number: None, child: Some(name) }
     }
 
     /// A setting without which nothing works isn't there. A file that can't be parsed to its end may well have it.
@@ -147,10 +163,11 @@ impl<'t> Document<'t> {
         self.faults
     }
 
-    /// The table `path`; of tables `[[path]]` the one with this number.
-    fn table(&self, path: &str, number: Option<usize>) -> Option<&DeTable<'t>> {
+    /// The table `path`; of tables `[[path]]` the one with this number, of tables `path.*` the one of this name.
+    fn table(&self, path: &str, number: Option<usize>, child: Option<&str>) -> Option<&DeTable<'t>> {
         let mut table = &self.root;
         for name in path.split('.') {
+            let name = if name == "*" { child? } else { name };
             let value = table.get(name)?.get_ref();
             table = match (value.as_array(), number) {
                 (Some(list), Some(number)) => list.get(number)?.get_ref().as_table()?,
@@ -167,6 +184,8 @@ pub(super) struct Section<'t, 'd> {
     path: &'static str,
     /// Among tables `[[path]]`.
     number: Option<usize>,
+    /// Among tables `path.*`.
+    child: Option<String>,
 }
 
 /// A value of the file, apart from the tree that it stood in.
@@ -207,22 +226,33 @@ impl Found {
 impl Section<'_, '_> {
     /// As the file writes it.
     fn name(&self) -> String {
-        if self.number.is_some() { format!("[[{}]]", self.path) } else { format!("[{}]", self.path) }
+        match &self.child {
+            Some(child) => format!("[{}]", self.path.replace('*', child)),
+            None if self.number.is_some() => format!("[[{}]]", self.path),
+            None => format!("[{}]", self.path),
+        }
     }
 
     /// Where the table stands: its header.
     pub(super) fn place(&self) -> Range<usize> {
+        if let Some(child) = &self.child {
+            let tables = self.document.table(self.path.trim_end_matches(".*"), None, None);
+            let named = tables.and_then(|t| t.iter().find(|(name, _)| name.get_ref() == child.as_str()));
+            return named.map_or(0..0, |(name, _)| name.span());
+        }
         let number = self.number.unwrap_or_default();
         let (outer, name) = self.path.rsplit_once('.').unwrap_or(("", self.path));
         let table =
-            if outer.is_empty() { Some(&self.document.root) } else { self.document.table(outer, None) };
+            if outer.is_empty() { Some(&self.document.root) } else { self.document.table(outer, None, None) };
         let list = table.and_then(|table| table.get(name)).and_then(|value| value.get_ref().as_array());
         list.and_then(|list| list.get(number)).map_or(0..0, Spanned::span)
     }
 
     /// Whether the file says anything of `key` here.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.document.table(self.path, self.number).is_some_and(|table| table.contains_key(key))
+        self.document
+            .table(self.path, self.number, self.child.as_deref())
+            .is_some_and(|table| table.contains_key(key))
     }
 
     /// Notes it when `key` isn't there.
@@ -336,7 +366,8 @@ impl Section<'_, '_> {
 
     fn find(&mut self, key: &'static str) -> Option<(Found, Range<usize>)> {
         self.document.known.push((self.path, key));
-        let value: &Spanned<DeValue<'_>> = self.document.table(self.path, self.number)?.get(key)?;
+        let value: &Spanned<DeValue<'_>> =
+            self.document.table(self.path, self.number, self.child.as_deref())?.get(key)?;
         if value.span().is_empty() {
             // The parser's stand-in for what it couldn't read: it has said so itself.
             return None;
@@ -368,7 +399,13 @@ fn find_unknown(
 ) {
     for (name, value) in table {
         let key = name.get_ref().as_ref();
-        let inner = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+        let any = format!("{path}.*");
+        let is_any = known.contains(&(any.as_str(), "")) && value.get_ref().as_table().is_some();
+        let inner = match path {
+            "" => key.to_owned(),
+            _ if is_any => any,
+            path => format!("{path}.{key}"),
+        };
         if known.contains(&(inner.as_str(), "")) {
             let is_list = lists.contains(&inner.as_str());
             match value.get_ref() {

@@ -11,6 +11,7 @@
 //!
 //! Main types: [`Config`] and its sections, [`Faults`]. Next: `raw` for keys and defaults.
 
+mod accounts;
 mod audit;
 mod check;
 mod database;
@@ -19,9 +20,13 @@ mod document;
 mod fault;
 mod live_url;
 mod net;
+mod oauth2;
+mod oauth2_client;
 mod raw;
+mod redirect_uri;
 mod settings;
 
+pub use accounts::{Accounts, Operator, Setup};
 pub use audit::{Audit, WitnessAt};
 pub use database::{DatabaseUrl, InvalidDatabaseUrl};
 pub use delivery::{
@@ -31,6 +36,8 @@ pub use delivery::{
 pub use fault::{Fault, Faults, Look};
 pub use live_url::{LiveTopology, LiveUrl};
 pub use net::{InvalidNetwork, InvalidOrigin, Network, Origin, Scheme};
+pub use oauth2::{OAuth2, OAuth2Client};
+pub use redirect_uri::{is_redirect_uri, loopback};
 pub use settings::{
     AccessLogTo, Config, Credentials, Data, Database, Impersonation, Limits, Live, Log, Policy, Server, Tls,
     Upstream, UpstreamHost,

@@ -1,10 +1,12 @@
 //! Every key with its type, default and bounds: the file as it is written, each value with its place.
 
+use super::accounts::RawAccounts;
 use super::audit::RawAudit;
 use super::database::DatabaseUrl;
 use super::document::{Complaint, Document, Setting};
 use super::live_url::LiveUrl;
 use super::net::{Network, Origin, Scheme, host, token_header};
+use super::oauth2::RawOAuth2;
 use super::settings::{
     AccessLogTo, Config, Credentials, Data, Database, Impersonation, Limits, Live, Log, Policy, Server,
     Session, Tls, Upstream, UpstreamHost,
@@ -30,8 +32,10 @@ pub(super) struct RawConfig {
     pub(super) live: RawLive,
     pub(super) policy: RawPolicy,
     impersonation: RawImpersonation,
+    pub(super) accounts: RawAccounts,
     session: RawSession,
     pub(super) audit: RawAudit,
+    pub(super) oauth2: RawOAuth2,
     pub(super) credentials: RawCredentials,
     pub(super) log: RawLog,
 }
@@ -42,6 +46,8 @@ pub(super) struct RawServer {
     /// `None`: what `listen` and TLS amount to.
     pub(super) public_url: Setting<Option<Origin>>,
     pub(super) hosts: Vec<Setting<String>>,
+    /// Empty: none.
+    pub(super) platform_host: Setting<String>,
     workers: Setting<usize>,
     pub(super) drain_seconds: Setting<u64>,
     unready_ms: Setting<u64>,
@@ -140,8 +146,10 @@ impl RawConfig {
             live: live(document),
             policy: policy(document),
             impersonation: impersonation(document),
+            accounts: RawAccounts::read(document),
             session: session(document),
             audit: RawAudit::read(document),
+            oauth2: RawOAuth2::read(document),
             credentials: credentials(document),
             log: log(document),
         }
@@ -162,6 +170,7 @@ impl RawConfig {
                 admin_listen: server.admin_listen.value,
                 public_url,
                 hosts: values(server.hosts),
+                platform_host: Some(server.platform_host.value).filter(|host| !host.is_empty()),
                 workers: NonZeroUsize::new(server.workers.value),
                 tls: has_tls
                     .then(|| Tls { cert: base.join(&server.cert.value), key: base.join(&server.key.value) }),
@@ -214,7 +223,10 @@ impl RawConfig {
                 ttl: Duration::from_secs(self.impersonation.ttl_seconds.value),
                 mint_per_minute: self.impersonation.mint_per_minute.value,
             },
+            accounts: self.accounts.accounts(),
+            setup: self.accounts.setup(base),
             audit: self.audit.checked(base),
+            oauth2: self.oauth2.checked(base),
             session: Session { max_staleness: Duration::from_millis(self.session.max_staleness_ms.value) },
             credentials: Credentials {
                 token_headers: values(self.credentials.token_headers),
@@ -261,6 +273,7 @@ fn server(document: &mut Document<'_>) -> RawServer {
     let admin_listen = s.text("admin_listen", local(9090), address);
     let public_url = s.text("public_url", None, or_empty(Origin::parse));
     let hosts = s.texts("hosts", Vec::new(), host);
+    let platform_host = s.text("platform_host", String::new(), host_or_none);
     let workers = s.whole("workers", 0, 0..=1024);
     let drain_seconds = s.whole("drain_seconds", 10, 0..=3600);
     let unready_ms = s.whole("unready_ms", 0, 0..=600_000);
@@ -272,6 +285,7 @@ fn server(document: &mut Document<'_>) -> RawServer {
         admin_listen,
         public_url,
         hosts,
+        platform_host,
         workers,
         drain_seconds,
         unready_ms,
@@ -419,6 +433,11 @@ pub(super) fn or_empty<T>(
     parse: impl Fn(&str) -> Result<T, Complaint>,
 ) -> impl Fn(&str) -> Result<Option<T>, Complaint> {
     move |text| if text.is_empty() { Ok(None) } else { parse(text).map(Some) }
+}
+
+/// A host, or nothing.
+fn host_or_none(text: &str) -> Result<String, Complaint> {
+    if text.is_empty() { Ok(String::new()) } else { host(text) }
 }
 
 fn upstream_host(text: &str) -> Result<UpstreamHost, Complaint> {

@@ -1,9 +1,11 @@
 //! The checked configuration: what the rest of the program sees. Every value here has passed all checks.
 
+use super::accounts::{Accounts, Setup};
 use super::audit::Audit;
 use super::database::DatabaseUrl;
 use super::live_url::LiveUrl;
 use super::net::{Network, Origin};
+use super::oauth2::OAuth2;
 use crate::domain::Format;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -29,8 +31,14 @@ pub struct Config {
     pub policy: Policy,
     /// `[impersonation]`
     pub impersonation: Impersonation,
+    /// `[accounts]`
+    pub accounts: Accounts,
+    /// `[setup]`
+    pub setup: Setup,
     /// `[audit]`
     pub audit: Audit,
+    /// `[oauth2]`
+    pub oauth2: OAuth2,
     /// `[session]`
     pub session: Session,
     /// `[credentials]`
@@ -50,6 +58,8 @@ pub struct Server {
     pub public_url: Origin,
     /// Further values of `Host` that it answers to, in lower case.
     pub hosts: Vec<String>,
+    /// The value of `Host` by which vendor staff reach it, where short paths lead to signing in; answered to as well.
+    pub platform_host: Option<String>,
     /// Worker threads; `None`: one for each processor.
     pub workers: Option<NonZeroUsize>,
     /// Certificate and key, for TLS (with HTTP/2) on the public listener.

@@ -138,6 +138,30 @@ fn one_fault_each() {
             "two witnesses",
         ),
         ("server = 3", "`server` is a section"),
+        ("[oauth2]\naccess_token_ttl_seconds = 43201", "not between 1 and 43200"),
+        ("[oauth2.client.cli]\nredirect_uris = []", "did you mean [oauth2.clients]?"),
+        ("[oauth2.clients.cli]", "the client `cli` has no `redirect_uris`"),
+        ("[oauth2.clients.\"a b\"]\nredirect_uris = [\"https://a/cb\"]", "`a b` is no client id"),
+        (
+            "[oauth2.clients.cli]\nredirect_uris = [\"http://a/cb\"]\nsecret_file = \"\"",
+            "`redirect_uris` in [oauth2.clients.cli]",
+        ),
+        (
+            "[oauth2.clients.cli]\nredirect_uri = \"https://a/cb\"\nredirect_uris = [\"https://a/cb\"]",
+            "unknown key `redirect_uri` in [oauth2.clients.*] | not known | did you mean `redirect_uris`?",
+        ),
+        (
+            "[oauth2.clients.api]\ntoken_endpoint_auth_method = \"client_secret_basic\"",
+            "`secret_file` is missing",
+        ),
+        (
+            "[oauth2.clients.api]\ntoken_endpoint_auth_method = \"client_secret_post\"",
+            "wanted is one of `none`, `client_secret_basic`",
+        ),
+        (
+            "[oauth2.clients.api]\ntoken_endpoint_auth_method = \"client_secret_basic\"\nsecret_file = \"nowhere\"",
+            "No such file or directory",
+        ),
     ];
     for (text, wanted) in cases {
         let text = if text.contains("upstream]") || text.is_empty() {

@@ -28,8 +28,21 @@ pub(super) enum Fault {
     Query(String),
     /// The records can't be read.
     Store(StoreError),
+    /// A form of another site's page.
+    ForeignOrigin,
     /// It will be there in a moment.
     NotYet(&'static str),
+}
+
+/// A fault as an answer tells it; stands in the answer's extensions, for pages.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) status: StatusCode,
+    pub(super) code: String,
+    pub(super) detail: String,
+    pub(super) member: Option<&'static str>,
+    pub(super) retry_after: Option<u32>,
+    pub(super) request_id: RequestId,
 }
 
 /// Status, code, detail, offending member, seconds for `Retry-After`.
@@ -73,6 +86,44 @@ fn answer(fault: &Fault) -> Answer {
                 format!("too many impersonations were asked for; wait {retry_after} s"),
             )
         },
+        Fault::Act(ActError::Throttled { retry_after }) => Answer {
+            retry_after: Some(*retry_after),
+            ..Answer::new(
+                429,
+                "RATE_LIMITED",
+                format!("too many passwords or codes were wrong; wait {retry_after} s"),
+            )
+        },
+        Fault::Act(ActError::Busy) => Answer {
+            retry_after: Some(1),
+            ..Answer::new(
+                429,
+                "RATE_LIMITED",
+                "too many passwords are being checked at once; try again in a second",
+            )
+        },
+        Fault::Act(ActError::StepUp) => Answer::new(
+            403,
+            "STEP_UP_REQUIRED",
+            "send your password as it is now (`current`) and, with a second factor, a fresh code (`otp`); \
+             one that was used already doesn't count again",
+        ),
+        Fault::Act(ActError::ClockOff { seconds }) => {
+            Answer { member: Some("otp"), ..Answer::new(422, "INVALID_BODY", clock_off(*seconds)) }
+        }
+        Fault::Act(ActError::Conflict(what)) => {
+            Answer::new(409, "CONFLICT", format!("{what} is there already; take another"))
+        }
+        Fault::Act(ActError::SetupDone) => Answer::new(
+            409,
+            "SETUP_DONE",
+            "this installation is set up; sign in, or ask a platform admin for an account",
+        ),
+        Fault::Act(ActError::SetupSecret) => Answer::new(
+            401,
+            "UNAUTHENTICATED",
+            "the setup secret is wrong; the gateway prints it at its start, unless `secret_file` of [setup] names a file",
+        ),
         Fault::Act(ActError::Store(error)) | Fault::Store(error) => store(error),
         Fault::Act(ActError::Token(error)) => {
             tracing::error!(error = error as &dyn std::error::Error, "a token can't be signed");
@@ -91,10 +142,23 @@ fn answer(fault: &Fault) -> Answer {
         }
         Fault::Body(detail) => Answer::new(422, "INVALID_BODY", detail.as_str()),
         Fault::Query(detail) => Answer::new(400, "BAD_REQUEST", detail.as_str()),
+        Fault::ForeignOrigin => Answer::new(
+            403,
+            "ORIGIN_NOT_ALLOWED",
+            "the form was sent by another site's page; open the gateway's own sign-in page and try there",
+        ),
         Fault::NotYet(detail) => {
             Answer { retry_after: Some(1), ..Answer::new(503, "AUDIT_UNAVAILABLE", *detail) }
         }
     }
+}
+
+fn clock_off(seconds: i64) -> String {
+    let (way, by) = if seconds > 0 { ("ahead of", seconds) } else { ("behind", -seconds) };
+    format!(
+        "`otp` would be right at another time: the clock of your authenticator is about {by} s {way} ours; \
+         set it, for example by the network's time, and send a new code"
+    )
 }
 
 fn store(error: &StoreError) -> Answer {
@@ -121,6 +185,19 @@ fn store(error: &StoreError) -> Answer {
 }
 
 impl ApiError {
+    /// What it is told as.
+    pub(super) fn told(&self) -> Told {
+        let Answer { status, code, detail, member, retry_after, .. } = answer(&self.fault);
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Told { status, code, detail, member, retry_after, request_id: self.request_id.clone() }
+    }
+
+    /// What the gate has to know of it.
+    pub(super) fn refusal(&self) -> HandlerRefusal {
+        let Answer { status, code, .. } = answer(&self.fault);
+        HandlerRefusal { status, code, recorded: self.recorded() }
+    }
+
     /// Whether the act has written an entry of it.
     fn recorded(&self) -> bool {
         self.by_act
@@ -147,6 +224,14 @@ impl IntoResponse for ApiError {
         let mut response =
             (status, [(header::CONTENT_TYPE, PROBLEM_JSON), (header::CACHE_CONTROL, "no-store")], body)
                 .into_response();
+        response.extensions_mut().insert(Told {
+            status,
+            code: answer.code.clone(),
+            detail: answer.detail.clone(),
+            member: answer.member,
+            retry_after: answer.retry_after,
+            request_id: self.request_id.clone(),
+        });
         response.extensions_mut().insert(HandlerRefusal {
             status: answer.status,
             recorded: self.recorded(),

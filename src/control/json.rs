@@ -1,5 +1,6 @@
 //! How things are written in answers.
 
+use crate::access::accounts::InitialPassword;
 use crate::access::{ImpersonationRecord, Paged, PlatformUserRecord};
 use crate::domain::{Org, PlatformUser, rfc3339};
 use serde_json::{Value, json};
@@ -31,6 +32,33 @@ pub(super) fn platform_user_record(user: &PlatformUserRecord) -> Value {
         "id": user.id, "email": user.email, "display_name": user.display_name, "roles": user.roles,
         "disabled_at": user.disabled_at.map(rfc3339), "created_at": rfc3339(user.created_at),
     })
+}
+
+/// The two members of an initial password, to be shown once.
+pub(super) fn add_initial(answer: &mut Value, initial: &InitialPassword) {
+    if let Some(members) = answer.as_object_mut() {
+        members.insert("initial_password".to_owned(), initial.password.expose().into());
+        members.insert("initial_password_expires_at".to_owned(), rfc3339(initial.expires_at).into());
+    }
+}
+
+/// Reading secrets of a body: they are nowhere as plain texts in between.
+pub(super) mod secret {
+    use crate::domain::Secret;
+    use serde::{Deserialize, Deserializer};
+
+    /// One that has to be there.
+    pub(in crate::control) fn needed<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
+        String::deserialize(from).map(Secret::new)
+    }
+
+    /// One that may be left out; an empty one is none, as forms send it.
+    pub(in crate::control) fn optional<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Secret>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        Ok(text.filter(|text| !text.is_empty()).map(Secret::new))
+    }
 }
 
 /// An impersonation as its staff member sees it.

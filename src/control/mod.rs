@@ -6,6 +6,7 @@
 mod error;
 mod extract;
 mod json;
+mod pages;
 mod routes;
 mod state;
 

@@ -2,6 +2,7 @@
 
 use crate::access::Access;
 use crate::audit::AuditReader;
+use crate::console::Site;
 use crate::identity::Keys;
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ pub struct ControlState {
     pub access: Arc<Access>,
     /// The logs.
     pub audit: AuditReader,
+    /// What pages depend on.
+    pub site: Site,
     /// For the JWK set.
     pub keys: Arc<Keys>,
 }

@@ -36,8 +36,18 @@ names! {
     Event {
         /// A platform user signed in, or the operator issued them a token.
         PlatformLogin = "platform.login",
+        /// A sign-in, or a step-up within a session, was refused.
+        PlatformLoginFailed = "platform.login_failed",
         /// A platform user signed out.
         PlatformLogout = "platform.logout",
+        /// A platform account got another password: its own, or a new initial one.
+        PasswordChanged = "platform.password_changed",
+        /// A second factor was enrolled, or its backup codes were made anew.
+        SecondFactorEnabled = "platform.2fa_enabled",
+        /// An account's second factor was taken away by somebody else.
+        SecondFactorReset = "platform.2fa_reset",
+        /// A backup code stood in for the second factor.
+        BackupCodeUsed = "platform.backup_code_used",
         /// A platform account was created.
         PlatformUserCreated = "platform.user_created",
         /// A platform account was disabled.
@@ -58,8 +68,10 @@ names! {
         OrgsRead = "platform.orgs_read",
         /// An org was registered.
         OrgCreated = "platform.org_created",
-        /// First keys and tenant were made.
+        /// The installation has its first platform admin: the setup gate is shut for good.
         SetupDone = "platform.setup_done",
+        /// Another key signs tokens from now on.
+        KeysRotated = "platform.keys_rotated",
         /// The owner's switch was set.
         SupportAccessChanged = "org.support_access_changed",
         /// A member was added to an org.
@@ -102,6 +114,8 @@ names! {
         PlatformUserDisabled = "platform_user_disabled",
         /// The platform user's password or factors changed.
         CredentialsChanged = "credentials_changed",
+        /// An authorization code was used twice: who has the token isn't known.
+        CodeReused = "code_reused",
         /// The org was suspended or deleted.
         OrgClosed = "org_closed",
         /// The records were put back to an earlier state: whether it had been revoked since is unknown.

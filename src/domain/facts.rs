@@ -49,6 +49,10 @@ pub struct PlatformUser {
     pub roles: Vec<String>,
     /// Whether the account is disabled.
     pub disabled: bool,
+    /// Its password is an initial one: nothing but replacing it may be done.
+    pub password_change_required: bool,
+    /// It has a password and no second factor: nothing but enrolling one may be done.
+    pub enrolment_required: bool,
 }
 
 impl PlatformUser {

@@ -4,6 +4,7 @@
 //! identifiers in [`ids`], [`RevokeReason`], [`Event`], [`Clock`].
 
 mod clock;
+mod email;
 mod error;
 mod event;
 mod facts;
@@ -16,6 +17,7 @@ mod secret;
 mod text;
 
 pub use clock::{Clock, Millis, ShiftedClock, SystemClock, boot_time, parse_rfc3339, rfc3339};
+pub use email::{email_key, is_email};
 pub use error::with_causes;
 pub use event::{Event, RevokeReason};
 pub use facts::{

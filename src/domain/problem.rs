@@ -58,7 +58,8 @@ pub fn challenge(code: &str, credential_given: bool) -> String {
 }
 
 /// `IMPERSONATION_OUT_OF_SCOPE` → `Impersonation out of scope`.
-fn title(code: &str) -> String {
+#[must_use]
+pub fn title(code: &str) -> String {
     let mut words = code.replace('_', " ").to_lowercase();
     if let Some(first) = words.get_mut(..1) {
         first.make_ascii_uppercase();

@@ -4,9 +4,9 @@
 //!
 //! No I/O and no Pingora type: a request's head goes in, what the later steps need comes out.
 
-use super::authenticate::Presented;
+use super::authenticate::{Presented, ambiguous};
 use super::host::PublicHosts;
-use super::hygiene::{Fate, fate};
+use super::hygiene::{AmbiguousCookie, Fate, fate, own_cookie};
 use super::path::{BadPath, canonical};
 use super::refusal::Refusal;
 use super::settings::{GateSettings, Limits, StripCredentials};
@@ -63,20 +63,30 @@ pub struct Admitted {
     pub bad_path: Option<BadPath>,
     /// Headers that don't reach the upstream.
     pub strip: Vec<HeaderName>,
+    /// `host` is that of vendor staff.
+    pub platform_host: bool,
     /// There is a `Cookie` header that may hold one of ours.
     pub cookies: bool,
+    /// The session cookie's value, when nothing else was presented: what a client says explicitly counts before what
+    /// its browser sends by itself.
+    pub cookie: Option<HeaderValue>,
+    /// The browser says that one of our own pages makes it send this.
+    pub same_origin: bool,
 }
 
 /// The rules, built once.
 #[derive(Debug)]
 pub struct Admission {
     hosts: PublicHosts,
+    platform_host: Option<PublicHosts>,
     origins: Vec<String>,
     token_headers: Vec<String>,
     trusted_proxies: Vec<Network>,
     limits: Limits,
     strip: StripCredentials,
     look_at_cookies: bool,
+    session_cookie: Option<String>,
+    public_origins: Vec<String>,
 }
 
 /// The single values that one pass over the headers finds.
@@ -89,6 +99,7 @@ struct Seen<'a> {
     origin: Once<'a>,
     content_length: Once<'a>,
     transfer_encoding: Once<'a>,
+    fetch_site: Once<'a>,
     user_agent: Option<&'a HeaderValue>,
     forwarded_for: Vec<&'a HeaderValue>,
     upgrade_websocket: bool,
@@ -127,6 +138,7 @@ impl Admission {
     pub fn new(settings: &GateSettings) -> Self {
         Self {
             hosts: PublicHosts::new(&settings.public_hosts),
+            platform_host: settings.platform_host.as_ref().map(|host| PublicHosts::new([host])),
             origins: settings
                 .public_origins
                 .iter()
@@ -137,6 +149,12 @@ impl Admission {
             trusted_proxies: settings.trusted_proxies.clone(),
             limits: settings.limits,
             strip: settings.strip,
+            session_cookie: settings.session_cookie.clone(),
+            public_origins: settings
+                .public_origins
+                .iter()
+                .map(|o| o.trim_end_matches('/').to_owned())
+                .collect(),
             look_at_cookies: settings.strip.cookies && !settings.own_cookies.is_empty(),
         }
     }
@@ -168,6 +186,11 @@ impl Admission {
             return Err(Refusal::bad_request("`Drawbridge-Org` and `Origin` may stand once; send one value"));
         }
         let presented = Presented::from_headers(seen.authorization, seen.token);
+        let (presented, cookie) = match (self.cookie(head.headers), presented) {
+            (Err(ambiguous), Ok(presented)) if presented.is_none() => (Err(ambiguous), None),
+            (Ok(cookie), Ok(presented)) if presented.is_none() => (Ok(presented), cookie),
+            (_, presented) => (presented, None),
+        };
         if self.strip.authorization && presented.as_ref().is_ok_and(|p| p.by_authorization) {
             strip.push(http::header::AUTHORIZATION);
         }
@@ -185,6 +208,9 @@ impl Admission {
             bad_path: bad_path(head),
             strip,
             cookies: seen.cookies && self.look_at_cookies,
+            cookie,
+            same_origin: self.is_same_origin(&seen),
+            platform_host: self.platform_host.as_ref().is_some_and(|ours| ours.contains(host.as_bytes())),
             host,
         })
     }
@@ -231,6 +257,7 @@ impl Admission {
                     seen.upgrade_websocket |= value.as_bytes().eq_ignore_ascii_case(b"websocket");
                 }
                 "origin" => seen.origin.see(value),
+                "sec-fetch-site" => seen.fetch_site.see(value),
                 "expect" => {
                     seen.expects_continue |= value.as_bytes().eq_ignore_ascii_case(b"100-continue");
                 }
@@ -293,6 +320,28 @@ impl Admission {
             }
         }
         client
+    }
+
+    /// The session cookie's value; an empty one is none.
+    fn cookie(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
+        let Some(name) = &self.session_cookie else { return Ok(None) };
+        let all = headers.get_all(http::header::COOKIE).iter().map(HeaderValue::as_bytes);
+        let value = own_cookie(all, name).map_err(|AmbiguousCookie| ambiguous())?;
+        Ok(value.filter(|v| !v.is_empty()).and_then(|v| HeaderValue::from_bytes(v).ok()))
+    }
+
+    /// What the browser says of the page that makes it send this (Fetch Metadata, `Origin`). Where it says
+    /// `Sec-Fetch-Site`, that alone counts: our pages have `Referrer-Policy: no-referrer`, under which a browser's
+    /// `Origin` is `null`.
+    fn is_same_origin(&self, seen: &Seen<'_>) -> bool {
+        match (seen.fetch_site, seen.origin) {
+            (Once { repeated: true, .. }, _) | (_, Once { repeated: true, .. }) => false,
+            (Once { value: Some(site), .. }, _) => site.as_bytes() == b"same-origin",
+            (Once { value: None, .. }, Once { value: Some(origin), .. }) => origin
+                .to_str()
+                .is_ok_and(|o| self.public_origins.iter().any(|own| own.eq_ignore_ascii_case(o))),
+            (Once { value: None, .. }, Once { value: None, .. }) => false,
+        }
     }
 
     fn is_origin_allowed(&self, origin: &HeaderValue) -> bool {

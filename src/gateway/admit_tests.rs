@@ -236,3 +236,47 @@ fn origins_of_web_sockets() {
     // Any other request may come from anywhere: tokens don't travel by themselves.
     assert!(!Request::get("/").with("origin", "https://evil.org").admit().unwrap().foreign_origin);
 }
+
+#[test]
+fn the_session_cookie_counts_where_nothing_else_is_said() {
+    let mut with_cookie = settings();
+    with_cookie.session_cookie = Some("__Host-s".into());
+    let admit = |request: Request| request.admit_by(&with_cookie);
+    let cookie = |request: Request| admit(request).unwrap().cookie.map(|v| v.to_str().unwrap().to_owned());
+    assert_eq!(cookie(Request::get("/").with("cookie", "a=1; __Host-s=v")), Some("v".into()));
+    assert_eq!(cookie(Request::get("/").with("cookie", "__Host-s=; a=1")), None);
+    assert_eq!(Request::get("/").with("cookie", "__Host-s=v").admit().unwrap().cookie, None);
+    for explicit in [("authorization", "Bearer t"), ("x-drawbridge-token", "t")] {
+        let request = Request::get("/").with("cookie", "__Host-s=v").with(explicit.0, explicit.1);
+        assert_eq!(cookie(request), None, "{explicit:?}");
+    }
+    // Another scheme is no credential of ours.
+    let basic = Request::get("/").with("cookie", "__Host-s=v").with("authorization", "Basic dTpw");
+    assert_eq!(cookie(basic), Some("v".into()));
+    let two = Request::get("/").with("cookie", "__Host-s=v").with("cookie", "__Host-s=w");
+    assert_eq!(admit(two).unwrap().presented.unwrap_err().code.as_str(), "AMBIGUOUS_CREDENTIALS");
+}
+
+#[test]
+fn what_comes_from_our_own_pages() {
+    let same = |headers: &[(&str, &str)]| {
+        let request = headers.iter().fold(Request::get("/"), |r, (name, value)| r.with(name, value));
+        request.admit().unwrap().same_origin
+    };
+    assert!(same(&[("sec-fetch-site", "same-origin")]));
+    // `Referrer-Policy: no-referrer` makes browsers send this.
+    assert!(same(&[("sec-fetch-site", "same-origin"), ("origin", "null")]));
+    assert!(same(&[("origin", "https://api.example.com")]));
+    for foreign in [
+        &[][..],
+        &[("origin", "null")],
+        &[("origin", "https://app.example.com")],
+        &[("origin", "https://api.example.com.evil.org")],
+        &[("sec-fetch-site", "same-site")],
+        &[("sec-fetch-site", "none")],
+        &[("sec-fetch-site", "cross-site"), ("origin", "https://api.example.com")],
+        &[("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-origin")],
+    ] {
+        assert!(!same(foreign), "{foreign:?}");
+    }
+}

@@ -1,7 +1,8 @@
 //! Who is this, proved; nothing about what is allowed.
 //!
 //! A credential is an access or API token in `Authorization: Bearer` (RFC 6750 §2.1) or in a token
-//! header. In the query string (RFC 6750 §2.3) it is none.
+//! header, or, where there is none of these, the console's session cookie. In the query string (RFC 6750 §2.3) it is
+//! none; a cookie's value is no bearer token, and a token no cookie.
 
 use super::admit::Once;
 use super::refusal::Refusal;
@@ -46,6 +47,12 @@ impl Presented {
         }
     }
 
+    /// Nothing was presented.
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.value.is_none()
+    }
+
     fn bytes(&self) -> Option<&[u8]> {
         self.value.as_ref().and_then(|v| v.as_bytes().get(self.start..)).map(<[u8]>::trim_ascii)
     }
@@ -63,7 +70,8 @@ impl Presented {
     }
 }
 
-fn ambiguous() -> Refusal {
+/// `400 AMBIGUOUS_CREDENTIALS`.
+pub(super) fn ambiguous() -> Refusal {
     Refusal::own(400, "AMBIGUOUS_CREDENTIALS", "more than one credential was given; send one")
 }
 
@@ -92,6 +100,27 @@ pub async fn authenticate(access: &Access, presented: &Presented) -> Result<Opti
         CredentialError::Stale => Refusal::view_stale(),
         CredentialError::Unavailable => Refusal::store_unavailable(),
     })
+}
+
+/// Whose session a cookie is. A value that is none of ours, or no longer, is as no cookie at all: browsers send it by
+/// themselves, and its owner has to be able to sign in again.
+///
+/// # Errors
+/// 503, when the records can't be read.
+pub async fn authenticate_cookie(
+    access: &Access,
+    value: &HeaderValue,
+) -> Result<Option<Authenticated>, Refusal> {
+    let Ok(value) = value.to_str() else { return Ok(None) };
+    if value.len() > MAX_TOKEN {
+        return Ok(None);
+    }
+    match access.authenticate_cookie(value).await {
+        Ok(authenticated) => Ok(Some(authenticated)),
+        Err(CredentialError::Invalid) => Ok(None),
+        Err(CredentialError::Stale) => Err(Refusal::view_stale()),
+        Err(CredentialError::Unavailable) => Err(Refusal::store_unavailable()),
+    }
 }
 
 /// A token that is past its `exp` proves nobody. An impersonation's expiry is a fact that policies judge.

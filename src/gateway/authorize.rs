@@ -31,6 +31,8 @@ pub struct Asking<'a> {
     /// Refused already for what the policies can't see (a bad path, a foreign origin). A stranger's 401
     /// comes first, and the route is still looked up to name the action in the entry.
     pub fault: Option<&'a Refusal>,
+    /// The credential is a cookie, which a browser goes on sending after its session has ended.
+    pub by_cookie: bool,
 }
 
 /// What the gateway does with a request.
@@ -39,6 +41,8 @@ pub struct Answer {
     pub action: Option<Arc<str>>,
     /// Where.
     pub org: Option<Arc<Org>>,
+    /// Answered as if no credential had been given.
+    pub as_stranger: bool,
     /// Whether, and whereto.
     pub verdict: Verdict,
 }
@@ -61,10 +65,25 @@ pub fn authorize(
     asking: &Asking<'_>,
     find: impl FnOnce(&OrgId) -> Option<Arc<Org>>,
 ) -> Answer {
+    let stale = asking.by_cookie && asking.known.is_some_and(|k| floor(&k.session, asking).is_some());
+    let open = || match snapshot.route(asking.method, asking.path) {
+        Routed::Declared { action, .. } => action.open_to_strangers,
+        Routed::MethodNotAllowed { .. } | Routed::Undeclared { .. } => false,
+    };
+    if stale && asking.fault.is_none() && open() {
+        // A browser that still sends the cookie of a session that is over gets to the sign-in page.
+        let stranger = Asking { known: None, over: false, by_cookie: false, ..*asking };
+        return Answer { as_stranger: true, ..ask(snapshot, &stranger, find) };
+    }
+    ask(snapshot, asking, find)
+}
+
+fn ask(snapshot: &Snapshot, asking: &Asking<'_>, find: impl FnOnce(&OrgId) -> Option<Arc<Org>>) -> Answer {
     let session = asking.known.map(|k| k.session.as_ref());
     let refuse = |action: Option<Arc<str>>, org, refusal| Answer {
         action,
         org,
+        as_stranger: false,
         verdict: Verdict::Refuse(Box::new(refusal)),
     };
     if let Some(fault) = asking.fault {
@@ -103,7 +122,10 @@ pub fn authorize(
         Ok(OrgChoice::None) => None,
         Ok(OrgChoice::Unknown) => unknown_org(),
         Ok(OrgChoice::Known(id)) => match find(&id) {
-            None => return Answer { action: name, org: None, verdict: Verdict::NeedsOrg(id) },
+            None => {
+                let verdict = Verdict::NeedsOrg(id);
+                return Answer { action: name, org: None, as_stranger: false, verdict };
+            }
             found => found,
         },
     };
@@ -135,7 +157,7 @@ pub fn authorize(
         Ok(permit) if action.served_here => Verdict::Serve(permit),
         Ok(permit) => Verdict::Forward(permit),
     };
-    Answer { action: name, org, verdict }
+    Answer { action: name, org, as_stranger: false, verdict }
 }
 
 fn decide(
@@ -246,6 +268,7 @@ mod tests {
                 now: 0,
                 over: false,
                 fault: None,
+                by_cookie: false,
             };
             let Routed::Declared { action, .. } = snapshot.route(method, path) else { panic!("{path}") };
             means_the_same_decoded(&snapshot, &asking, action)

@@ -46,6 +46,8 @@ pub struct Context {
     pub(super) admitted: Option<Admitted>,
     /// Who.
     pub(super) known: Option<Arc<Known>>,
+    /// … by the console's cookie, which a browser sends by itself.
+    pub(super) by_cookie: bool,
     /// Their session was over before this request began.
     pub(super) over: bool,
     /// Where.
@@ -123,6 +125,7 @@ impl Context {
             tls: false,
             admitted: None,
             known: None,
+            by_cookie: false,
             over: false,
             org: None,
             action: None,
@@ -149,6 +152,11 @@ impl Context {
     pub(super) fn time_at(&self, instant: Instant) -> Millis {
         let since = instant.duration_since(self.arrived).as_millis();
         self.time.saturating_add(Millis::try_from(since).unwrap_or(Millis::MAX))
+    }
+
+    /// Whether the request carries a session cookie, good or not.
+    pub(super) fn has_cookie(&self) -> bool {
+        self.admitted.as_ref().is_some_and(|a| a.cookie.is_some())
     }
 
     /// Whether the principal acts by a grant.

@@ -15,6 +15,7 @@ use super::steps::Way;
 use super::upstream::Upstream;
 use crate::access::Access;
 use crate::audit::AuditWriter;
+use crate::console::Site;
 use crate::domain::{Clock, fail_point};
 use crate::identity::Assertions;
 use crate::policy::PolicyEngine;
@@ -67,6 +68,7 @@ pub(super) struct Shared {
     upstream: Arc<Upstream>,
     host_header: HostHeader,
     own_cookies: Vec<String>,
+    pub(super) site: Site,
     limits: Limits,
     pub(super) timeouts: Timeouts,
     retries: usize,
@@ -104,6 +106,7 @@ impl Gate {
                 upstream,
                 host_header: settings.upstream.host_header.clone(),
                 own_cookies: settings.own_cookies.clone(),
+                site: settings.site,
                 limits: settings.limits,
                 timeouts: settings.timeouts,
                 retries: settings.retries,

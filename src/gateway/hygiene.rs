@@ -93,9 +93,37 @@ pub fn without_own_cookies(value: &[u8], own: &[String]) -> Option<Vec<u8>> {
     Some(kept)
 }
 
+/// The value of a cookie of ours in a `Cookie` header. A browser sends each name once (RFC 6265 §5.4); `Err` for two
+/// that differ, of which nobody could say which is meant.
+///
+/// # Errors
+/// The name stands twice, with different values.
+pub fn own_cookie<'a>(
+    headers: impl Iterator<Item = &'a [u8]>,
+    name: &str,
+) -> Result<Option<&'a [u8]>, AmbiguousCookie> {
+    let mut found = None;
+    for pair in headers.flat_map(|value| value.split(|b| *b == b';')) {
+        let mut halves = pair.splitn(2, |b| *b == b'=');
+        if halves.next().map(<[u8]>::trim_ascii) != Some(name.as_bytes()) {
+            continue;
+        }
+        let value = halves.next().unwrap_or_default().trim_ascii();
+        if found.is_some_and(|first| first != value) {
+            return Err(AmbiguousCookie);
+        }
+        found = Some(value);
+    }
+    Ok(found)
+}
+
+/// See [`own_cookie`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AmbiguousCookie;
+
 #[cfg(test)]
 mod tests {
-    use super::{Fate, fate, without_own_cookies};
+    use super::{AmbiguousCookie, Fate, fate, own_cookie, without_own_cookies};
     use proptest::prelude::*;
 
     fn tokens() -> Vec<String> {
@@ -150,6 +178,21 @@ mod tests {
             let name = format!("x{}drawbridge{}{tail}", sep(0), sep(1));
             prop_assert_eq!(fate(&name, &[]), Fate::Ours);
         }
+    }
+
+    #[test]
+    fn our_cookie_is_found_wherever_it_stands() {
+        let find = |headers: &[&'static str]| {
+            own_cookie(headers.iter().map(|h| h.as_bytes()), "__Host-d").map(|v| v.map(<[u8]>::to_vec))
+        };
+        let found = |value: &str| Ok(Some(value.as_bytes().to_vec()));
+        assert_eq!(find(&["a=1; __Host-d=x=y"]), found("x=y"));
+        // HTTP/2 may split the field (RFC 9113 §8.2.3).
+        assert_eq!(find(&["a=1", " __Host-d=x "]), found("x"));
+        assert_eq!(find(&["__Host-d=x; __Host-d=x"]), found("x"));
+        assert_eq!(find(&["__Host-d=x", "__Host-d=y"]), Err(AmbiguousCookie));
+        assert_eq!(find(&["a=__Host-d=x; x__Host-d=1; __host-d=2"]), Ok(None));
+        assert_eq!(find(&["__Host-d"]), found(""));
     }
 
     #[test]

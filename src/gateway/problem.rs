@@ -1,16 +1,18 @@
-//! Answers of the gateway itself: `application/problem+json` (RFC 9457), on connections that stay open.
+//! Answers of the gateway itself: `application/problem+json` (RFC 9457), or a page where a page was asked for, on
+//! connections that stay open.
 //!
 //! Pingora's own error answers close the connection (2.4 times the CPU of a refusal). Here head and body
 //! are written, and then a bounded rest of the client's body is read: without that, HTTP/2 loses the answer.
 
 use super::context::Context;
 use super::refusal::Refusal;
+use crate::console::{cookie, problem_page};
 use crate::domain::ids::RequestId;
 use crate::domain::problem::{PROBLEM_JSON, Problem, challenge};
 use bytes::Bytes;
-use http::{Method, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use pingora::Result;
-use pingora::http::ResponseHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use std::time::Duration;
 
@@ -19,29 +21,64 @@ const DRAIN_BYTES: usize = 1024 * 1024;
 /// At most this long.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
-/// The document of a refusal.
-fn document(refusal: &Refusal, request_id: &RequestId) -> Bytes {
-    let problem = Problem {
+/// What a refusal says.
+fn problem<'a>(refusal: &'a Refusal, request_id: &'a RequestId) -> Problem<'a> {
+    Problem {
         status: refusal.status,
         code: refusal.code.as_str(),
         detail: &refusal.detail,
         request_id,
         revoke_reason: refusal.revoke_reason,
         member: None,
-    };
-    Bytes::from(problem.body())
+    }
+}
+
+/// A refusal as a document.
+fn document(refusal: &Refusal, request_id: &RequestId) -> Response<Bytes> {
+    let mut document = Response::new(Bytes::from(problem(refusal, request_id).body()));
+    *document.status_mut() = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::FORBIDDEN);
+    let headers = document.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    document
+}
+
+/// Whether a browser asked for one of the console's pages, so that a refusal is a page too. Anything else gets the
+/// document, also there: programs needn't say what they accept.
+fn wants_page(request: &RequestHeader) -> bool {
+    let path = request.uri.path();
+    let console = path == "/platform" || path.starts_with("/platform/");
+    let html =
+        |accept: &HeaderValue| accept.as_bytes().windows(9).any(|w| w.eq_ignore_ascii_case(b"text/html"));
+    console && request.headers.get_all(header::ACCEPT).iter().any(html)
+}
+
+/// What is answered: head and body of a document or a page.
+fn made(session: &Session, ctx: &Context, refusal: &Refusal) -> Response<Bytes> {
+    let request = session.req_header();
+    if !wants_page(request) {
+        return document(refusal, &ctx.request_id);
+    }
+    let safe = matches!(request.method, Method::GET | Method::HEAD);
+    let mut page = problem_page(ctx.shared.site, &problem(refusal, &ctx.request_id), safe).map(Bytes::from);
+    if refusal.status == 401
+        && let Some(gone) = cookie::clear(ctx.shared.site.https).filter(|_| ctx.has_cookie())
+    {
+        page.headers_mut().append(header::SET_COOKIE, gone);
+    }
+    page
 }
 
 /// The head of a refusal, but for its length.
-fn head(refusal: &Refusal, ctx: &Context) -> Result<ResponseHeader> {
-    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::FORBIDDEN);
-    let mut head = ResponseHeader::build_no_case(status, Some(8))?;
-    head.insert_header(header::CONTENT_TYPE, PROBLEM_JSON)?;
-    head.insert_header(header::CACHE_CONTROL, "no-store")?;
+fn head(answer: &http::response::Parts, refusal: &Refusal, ctx: &Context) -> Result<ResponseHeader> {
+    let mut head = ResponseHeader::build_no_case(answer.status, Some(answer.headers.len() + 5))?;
+    for (name, value) in &answer.headers {
+        head.append_header(name, value)?;
+    }
     if let Some(id) = &ctx.request_id_value {
         head.insert_header("x-request-id", id.clone())?;
     }
-    if refusal.status == 401 {
+    if answer.status == StatusCode::UNAUTHORIZED {
         head.insert_header(
             header::WWW_AUTHENTICATE,
             challenge(refusal.code.as_str(), refusal.credential_given),
@@ -66,8 +103,9 @@ pub(super) async fn answer(session: &mut Session, ctx: &mut Context, refusal: &R
 }
 
 async fn write(session: &mut Session, ctx: &mut Context, refusal: &Refusal) -> Result<()> {
-    let body = document(refusal, &ctx.request_id);
-    let mut head = head(refusal, ctx)?;
+    let (answer, body) = made(session, ctx, refusal).into_parts();
+    ctx.progress.status = answer.status.as_u16();
+    let mut head = head(&answer, refusal, ctx)?;
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
     let bodiless = ctx.method == Method::HEAD;
     let rest = before_answer(session, ctx, refusal).await;

@@ -145,6 +145,20 @@ impl Refusal {
         }
     }
 
+    /// `503 SETUP_REQUIRED`.
+    #[must_use]
+    pub fn setup_required() -> Self {
+        Self {
+            retry_after: Some(5),
+            ..Self::own(
+                503,
+                "SETUP_REQUIRED",
+                "this gateway isn't set up yet: whoever runs it makes the first platform admin on /platform/setup, by \
+                 POST /api/v1/platform/setup/bootstrap or with `drawbridge setup`",
+            )
+        }
+    }
+
     /// A grant, sign-in or API token that is over (`reason`: why, where it is known).
     #[must_use]
     pub fn over(session: &Session, reason: Option<RevokeReason>) -> Self {

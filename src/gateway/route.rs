@@ -121,6 +121,8 @@ mod tests {
             display_name: "S".into(),
             roles: vec![],
             disabled: false,
+            password_change_required: false,
+            enrolment_required: false,
         }
     }
     fn grant(to: &str) -> Session {

@@ -1,6 +1,7 @@
 //! What the gateway is told: plain, checked values. Where they come from (files, flags) is not its business.
 
 use crate::config::Network;
+use crate::console::Site;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use std::time::Duration;
 pub struct GateSettings {
     /// `Host` values that are ours, with port where it isn't the scheme's own. Anything else: 421.
     pub public_hosts: Vec<String>,
+    /// One of them, for vendor staff: short paths lead to signing in there.
+    pub platform_host: Option<String>,
     /// Origins (`https://app.example.com`) that may open WebSockets beside the public ones.
     pub websocket_origins: Vec<String>,
     /// Origins that the public URL stands for.
@@ -17,8 +20,12 @@ pub struct GateSettings {
     pub upstream: UpstreamSettings,
     /// Headers that carry an API token, lower case.
     pub token_headers: Vec<String>,
+    /// The cookie whose value is a session of the console; none: no cookie is a credential.
+    pub session_cookie: Option<String>,
     /// Names of the gateway's own cookies; all others pass to the upstream byte for byte.
     pub own_cookies: Vec<String>,
+    /// What our own pages depend on.
+    pub site: Site,
     /// Peers whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<Network>,
     /// Which credentials don't reach the upstream.
@@ -35,11 +42,14 @@ impl Default for GateSettings {
     fn default() -> Self {
         Self {
             public_hosts: Vec::new(),
+            platform_host: None,
             websocket_origins: Vec::new(),
             public_origins: Vec::new(),
             upstream: UpstreamSettings::default(),
             token_headers: vec!["x-drawbridge-token".into(), "x-platz-token".into()],
+            session_cookie: None,
             own_cookies: Vec::new(),
+            site: Site::default(),
             trusted_proxies: Vec::new(),
             strip: StripCredentials::default(),
             limits: Limits::default(),

@@ -1,7 +1,7 @@
 //! The steps before a request is let out, one method each.
 
 use super::admit::{Admitted, Head};
-use super::authenticate::{authenticate, expired};
+use super::authenticate::{authenticate, authenticate_cookie, expired};
 use super::authorize::{Asking, Verdict, authorize};
 use super::context::Context;
 use super::gate::Gate;
@@ -9,8 +9,9 @@ use super::refusal::Refusal;
 use super::{problem, record};
 use crate::access::CredentialError;
 use crate::domain::Org;
-use crate::policy::{Duty, Permit};
+use crate::policy::{Duty, Permit, Routed};
 use crate::telemetry::StageName;
+use http::Method;
 use pingora::protocols::http::v1::server::HttpSession;
 use pingora::proxy::Session;
 use std::net::{IpAddr, Ipv4Addr};
@@ -27,9 +28,11 @@ impl Gate {
     /// The steps before a request is let out, in their order.
     pub(super) async fn steps(&self, session: &mut Session, ctx: &mut Context) -> Result<Way, Refusal> {
         self.admit(session, ctx)?;
+        self.setup_gate(ctx).await?;
         self.authenticate(ctx).await?;
         match self.authorize(ctx).await? {
             (permit, Served::Here) => {
+                self.note_use(ctx);
                 let bridge = &self.shared.bridge;
                 let Some(body) = bridge.body(session, ctx).await? else { return Ok(Way::Answered) };
                 // What the act itself records (`control`) has its entry in the act's transaction.
@@ -76,11 +79,33 @@ impl Gate {
             peer,
         })?;
         ctx.source = admitted.source;
+        let alias = admitted.platform_host.then(|| alias(ctx.uri.path())).flatten();
         if admitted.websocket {
             session.set_read_timeout(Some(self.shared.timeouts.stream_idle));
         }
         ctx.admitted = Some(admitted);
+        if let Some(path) = alias {
+            let target = ctx.uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+            if let Ok(uri) = target.parse::<http::Uri>() {
+                ctx.uri = uri.clone();
+                session.req_header_mut().set_uri(uri);
+            }
+        }
         Ok(())
+    }
+
+    /// Nothing but the setup itself is served before there is a first platform admin.
+    async fn setup_gate(&self, ctx: &Context) -> Result<(), Refusal> {
+        if self.shared.access.is_set_up().await {
+            return Ok(());
+        }
+        let snapshot = self.shared.policy.snapshot();
+        match snapshot.route(ctx.method.as_str(), ctx.uri.path()) {
+            Routed::Declared { action, .. } if action.before_setup => Ok(()),
+            Routed::Declared { .. } | Routed::MethodNotAllowed { .. } | Routed::Undeclared { .. } => {
+                Err(Refusal::setup_required())
+            }
+        }
     }
 
     /// Every wait for the client has an end; Pingora's own are infinite or a minute.
@@ -97,7 +122,11 @@ impl Gate {
     async fn authenticate(&self, ctx: &mut Context) -> Result<(), Refusal> {
         let Some(admitted) = &ctx.admitted else { return Ok(()) };
         let presented = admitted.presented.as_ref().map_err(Clone::clone)?;
-        let authenticated = authenticate(&self.shared.access, presented).await?;
+        let authenticated = match &admitted.cookie {
+            Some(cookie) => authenticate_cookie(&self.shared.access, cookie).await?,
+            None => authenticate(&self.shared.access, presented).await?,
+        };
+        ctx.by_cookie = admitted.cookie.is_some() && authenticated.is_some();
         let expired = authenticated.as_ref().and_then(|a| expired(a, ctx.time));
         let known = authenticated.map(|a| a.known);
         if let Some(known) = &known {
@@ -117,8 +146,16 @@ impl Gate {
         expired.map_or(Ok(()), Err)
     }
 
+    /// A browser's session that is used lives on, up to its absolute end; nobody waits for that to be written.
+    fn note_use(&self, ctx: &Context) {
+        if let (true, Some(known)) = (ctx.by_cookie, &ctx.known) {
+            let (access, known) = (self.shared.access.clone(), known.clone());
+            drop(self.shared.bridge.runtime.spawn(async move { access.touch(&known.session).await }));
+        }
+    }
+
     async fn authorize(&self, ctx: &mut Context) -> Result<(Permit, Served), Refusal> {
-        let fault = ctx.admitted.as_ref().and_then(fault);
+        let fault = ctx.admitted.as_ref().and_then(|admitted| fault(admitted, ctx));
         let mut fetched: Option<Arc<Org>> = None;
         loop {
             let access = &self.shared.access;
@@ -133,11 +170,15 @@ impl Gate {
                     now: ctx.time,
                     over: ctx.over,
                     fault: fault.as_ref(),
+                    by_cookie: ctx.by_cookie,
                 },
                 |id| fetched.take().filter(|o| o.id == *id).or_else(|| access.recall_org(id)),
             );
             ctx.action = answer.action;
             ctx.org = answer.org;
+            if answer.as_stranger {
+                ctx.known = None;
+            }
             let (permit, served) = match answer.verdict {
                 Verdict::NeedsOrg(id) => {
                     fetched = Some(access.org(&id).await.map_err(|e| match e {
@@ -187,6 +228,17 @@ impl Gate {
     }
 }
 
+/// What a short path on the host of vendor staff stands for.
+fn alias(path: &str) -> Option<&'static str> {
+    match path {
+        "/authorize" => Some("/oauth2/authorize"),
+        "/login" => Some("/platform/login"),
+        "/token" => Some("/oauth2/token"),
+        "/admin-console" => Some("/platform/me"),
+        _ => None,
+    }
+}
+
 /// Who answers a permitted request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Served {
@@ -195,9 +247,17 @@ enum Served {
 }
 
 /// What the policies can't see but what is refused whatever they say.
-fn fault(admitted: &Admitted) -> Option<Refusal> {
+fn fault(admitted: &Admitted, ctx: &Context) -> Option<Refusal> {
     if let Some(bad) = admitted.bad_path {
         return Some(Refusal::own(400, "BAD_PATH", format!("{bad}; send the path in its canonical form")));
+    }
+    // A browser sends a cookie by itself, whoever's page makes it send a request (ASVS 3.5.1).
+    if ctx.by_cookie && !matches!(ctx.method, Method::GET | Method::HEAD) && !admitted.same_origin {
+        return Some(Refusal::own(
+            403,
+            "ORIGIN_NOT_ALLOWED",
+            "a browser's session counts for requests from the gateway's own pages only; open the page and try there",
+        ));
     }
     admitted.foreign_origin.then(|| {
         Refusal::own(

@@ -1,12 +1,11 @@
 //! The short-lived signed statement to the upstream about who is calling: a JWT that verifies by the
 //! same JWK set as the tokens (`typ` tells them apart).
 
-use super::keys::Keys;
+use super::keys::{Algorithm, Keys};
 use crate::domain::ids::OrgId;
 use crate::domain::{Millis, Principal, Session};
 use arc_swap::ArcSwapOption;
 use http::HeaderValue;
-use jsonwebtoken::{Algorithm, Header};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -45,9 +44,9 @@ impl AssertionFor<'_> {
 /// Why there is no assertion; the request must not be forwarded then.
 #[derive(Debug, thiserror::Error)]
 pub enum AssertionError {
-    /// What the signer said.
+    /// There is no key, or it doesn't sign.
     #[error("the assertion can't be signed")]
-    Signer(#[from] jsonwebtoken::errors::Error),
+    Signer,
     /// It isn't a header's value (base64url and dots always are).
     #[error("the assertion is no header value")]
     Value(#[from] http::header::InvalidHeaderValue),
@@ -173,11 +172,8 @@ impl Assertions {
             htm: what.request.map(|r| r.1),
             path: what.request.map(|r| r.2),
         };
-        let keys = self.keys.current();
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.typ = Some(TYP.to_owned());
-        header.kid = Some(keys.kid.clone());
-        Ok(HeaderValue::try_from(jsonwebtoken::encode(&header, &claims, &keys.signing)?)?)
+        let key = self.keys.signing(Algorithm::EdDsa, what.now).ok_or(AssertionError::Signer)?;
+        Ok(HeaderValue::try_from(key.sign(TYP, &claims).ok_or(AssertionError::Signer)?)?)
     }
 }
 

@@ -84,6 +84,19 @@ impl Sealer {
         Ok(key)
     }
 
+    /// A sealer with a key of its own, for the purpose that `label` names: what is sealed there says nothing of this
+    /// key, however much it is (random nonces are good for 2^32 messages, NIST SP 800-38D §8.3).
+    ///
+    /// # Errors
+    /// As [`Sealer::derive`].
+    pub fn for_purpose(&self, label: &str) -> Result<Self, SealError> {
+        let mut bytes = self.derive(label)?;
+        let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| SealError::Sealed)?;
+        let root = Salt::new(HKDF_SHA256, b"drawbridge master key").extract(&bytes);
+        bytes.zeroize();
+        Ok(Self { key: LessSafeKey::new(key), root })
+    }
+
     /// Seals `secret`; `name` (for example the key id) is bound to it, so that sealed values can't be swapped.
     ///
     /// # Errors

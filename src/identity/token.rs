@@ -4,10 +4,10 @@
 //! A proved token says *which session* a request is made under. Whether that session is live is a fact
 //! for policy, read elsewhere; `exp` is handed on and judged there too, with the same clock.
 
-use super::keys::Keys;
+use super::jws::JwsError;
+use super::keys::{Algorithm, Keys};
 use crate::domain::ids::{ImpersonationId, OrgId, OrgUserId, PlatformUserId, SessionId, Subject};
 use crate::domain::{Millis, OrgRole, Secret};
-use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -19,28 +19,35 @@ const MAX_BYTES: usize = 4096;
 /// Why a token proves nothing. The variants are for the log; a client is told `INVALID_TOKEN`.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// Not a compact JWS of a size that we issue.
+    /// Not of a size that we issue.
     #[error("not a token of this gateway")]
     Malformed,
-    /// A header that we never write: another `typ`, an unknown `kid`, embedded or remote keys, `crit`.
-    #[error("the token's header is not acceptable")]
-    Header,
-    /// Signature, issuer, audience or a required claim.
+    /// Another `typ`: an ID token, an assertion, anything that is no access token (RFC 9068 §4).
+    #[error("the token is of another type")]
+    Type,
+    /// A header that we never write, an unknown `kid`, a wrong signature.
     #[error("the token doesn't verify")]
-    Invalid(#[source] jsonwebtoken::errors::Error),
-    /// Claims that don't fit together.
-    #[error("the token's claims don't fit together")]
+    Invalid(#[from] JwsError),
+    /// Claims that are missing, given twice, of another issuer, for somebody else, or that don't fit together.
+    #[error("the token's claims aren't ours")]
     Claims,
     /// Signing failed.
     #[error("the token can't be signed")]
-    Signing(#[source] jsonwebtoken::errors::Error),
+    Signing,
+}
+
+impl TokenError {
+    /// Whether a look at the keys could change it: it may be signed by a key that is newer than what is known here.
+    #[must_use]
+    pub const fn is_unknown_key(&self) -> bool {
+        matches!(self, Self::Invalid(JwsError::UnknownKey))
+    }
 }
 
 /// Signs and proves tokens.
 pub struct Tokens {
     keys: Arc<Keys>,
     issuer: String,
-    validation: Validation,
 }
 
 /// A token that is ours and unaltered.
@@ -50,6 +57,12 @@ pub struct ProvedToken {
     pub session: Subject,
     /// Its own `exp`. For an impersonation it equals the grant's.
     pub expires_at: Millis,
+    /// Its `iat`.
+    pub issued_at: Millis,
+    /// Its `jti`.
+    pub id: String,
+    /// The client that it was issued to.
+    pub client_id: String,
     /// Whether it is an impersonation's.
     pub impersonation: bool,
 }
@@ -115,6 +128,9 @@ struct Claims {
     jti: String,
     iat: i64,
     exp: i64,
+    /// Never ours; judged all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nbf: Option<i64>,
     scope: String,
     client_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,15 +167,13 @@ impl Tokens {
     /// `issuer` is the gateway's public URL: `iss` and `aud` of its tokens.
     #[must_use]
     pub fn new(keys: Arc<Keys>, issuer: &str) -> Self {
-        let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.leeway = 0;
-        // `exp` is judged with the session's facts and the gateway's clock, not here.
-        validation.validate_exp = false;
-        validation.validate_nbf = true;
-        validation.set_issuer(&[issuer]);
-        validation.set_audience(&[issuer]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        Self { keys, issuer: issuer.to_owned(), validation }
+        Self { keys, issuer: issuer.to_owned() }
+    }
+
+    /// What signs them.
+    #[must_use]
+    pub fn keys(&self) -> &Arc<Keys> {
+        &self.keys
     }
 
     /// `iss` of all tokens.
@@ -168,7 +182,7 @@ impl Tokens {
         &self.issuer
     }
 
-    /// An access token (RFC 9068).
+    /// An access token (RFC 9068), by RS256: what every resource server of that profile reads.
     ///
     /// # Errors
     /// [`TokenError::Signing`].
@@ -179,26 +193,31 @@ impl Tokens {
             }
             AccessSubject::Org { id } => (id.as_str(), "org", None, None),
         };
-        self.sign(&Claims {
-            iss: self.issuer.clone(),
-            aud: self.issuer.clone(),
-            sub: sub.to_owned(),
-            jti: crate::domain::ids::TokenId::random().to_string(),
-            iat: grant.issued_at / 1000,
-            exp: grant.expires_at / 1000,
-            scope: scope.to_owned(),
-            client_id: grant.client_id.to_owned(),
-            sid: Some(grant.session.to_string()),
-            tenant_id: platform_user_id.is_some().then(|| "platform".to_owned()),
-            platform_user_id,
-            roles,
-            amr: Some(grant.amr.to_vec()),
-            auth_time: Some(grant.auth_time / 1000),
-            org_id: None,
-            role: None,
-            impersonation_id: None,
-            act: None,
-        })
+        self.sign(
+            Algorithm::Rs256,
+            grant.expires_at,
+            &Claims {
+                iss: self.issuer.clone(),
+                aud: self.issuer.clone(),
+                sub: sub.to_owned(),
+                jti: crate::domain::ids::TokenId::random().to_string(),
+                iat: grant.issued_at / 1000,
+                exp: grant.expires_at / 1000,
+                nbf: None,
+                scope: scope.to_owned(),
+                client_id: grant.client_id.to_owned(),
+                sid: Some(grant.session.to_string()),
+                tenant_id: platform_user_id.is_some().then(|| "platform".to_owned()),
+                platform_user_id,
+                roles,
+                amr: Some(grant.amr.to_vec()),
+                auth_time: Some(grant.auth_time / 1000),
+                org_id: None,
+                role: None,
+                impersonation_id: None,
+                act: None,
+            },
+        )
     }
 
     /// An impersonation token: `jti` = `sub` = `impersonation_id`, the staff member in `act`. The same
@@ -207,34 +226,36 @@ impl Tokens {
     /// # Errors
     /// [`TokenError::Signing`].
     pub fn impersonation(&self, grant: &ImpersonationGrant<'_>) -> Result<Secret, TokenError> {
-        self.sign(&Claims {
-            iss: self.issuer.clone(),
-            aud: self.issuer.clone(),
-            sub: grant.id.to_string(),
-            jti: grant.id.to_string(),
-            iat: grant.issued_at / 1000,
-            exp: grant.expires_at / 1000,
-            scope: "impersonation".to_owned(),
-            client_id: "drawbridge".to_owned(),
-            sid: None,
-            platform_user_id: None,
-            tenant_id: None,
-            roles: None,
-            amr: None,
-            auth_time: None,
-            org_id: Some(grant.org.to_string()),
-            role: Some(grant.role.as_str().to_owned()),
-            impersonation_id: Some(grant.id.to_string()),
-            act: Some(Act { sub: grant.operator.to_string(), iss: self.issuer.clone() }),
-        })
+        self.sign(
+            Algorithm::EdDsa,
+            grant.expires_at,
+            &Claims {
+                iss: self.issuer.clone(),
+                aud: self.issuer.clone(),
+                sub: grant.id.to_string(),
+                jti: grant.id.to_string(),
+                iat: grant.issued_at / 1000,
+                exp: grant.expires_at / 1000,
+                nbf: None,
+                scope: "impersonation".to_owned(),
+                client_id: "drawbridge".to_owned(),
+                sid: None,
+                platform_user_id: None,
+                tenant_id: None,
+                roles: None,
+                amr: None,
+                auth_time: None,
+                org_id: Some(grant.org.to_string()),
+                role: Some(grant.role.as_str().to_owned()),
+                impersonation_id: Some(grant.id.to_string()),
+                act: Some(Act { sub: grant.operator.to_string(), iss: self.issuer.clone() }),
+            },
+        )
     }
 
-    fn sign(&self, claims: &Claims) -> Result<Secret, TokenError> {
-        let keys = self.keys.current();
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.typ = Some(TYP.to_owned());
-        header.kid = Some(keys.kid.clone());
-        jsonwebtoken::encode(&header, claims, &keys.signing).map(Secret::new).map_err(TokenError::Signing)
+    fn sign(&self, by: Algorithm, expires_at: Millis, claims: &Claims) -> Result<Secret, TokenError> {
+        let key = self.keys.signing(by, expires_at).ok_or(TokenError::Signing)?;
+        key.sign(TYP, claims).map(Secret::new).ok_or(TokenError::Signing)
     }
 
     /// Proves a presented token: ours, unaltered, for us (RFC 8725, RFC 9068 §4). Says nothing about
@@ -243,139 +264,51 @@ impl Tokens {
     /// # Errors
     /// [`TokenError`].
     pub fn prove(&self, presented: &str) -> Result<ProvedToken, TokenError> {
-        if presented.len() > MAX_BYTES || presented.bytes().filter(|b| *b == b'.').count() != 2 {
+        if presented.len() > MAX_BYTES {
             return Err(TokenError::Malformed);
         }
-        let header = jsonwebtoken::decode_header(presented).map_err(|_| TokenError::Malformed)?;
-        if !header_is_ours(presented) {
-            return Err(TokenError::Header);
+        let verified = self.keys.verifying().verify(presented)?;
+        if verified.typ.as_deref() != Some(TYP) {
+            return Err(TokenError::Type);
         }
-        let keys = self.keys.current();
-        let key = header.kid.as_deref().and_then(|kid| keys.verifying.get(kid)).ok_or(TokenError::Header)?;
-        let claims = jsonwebtoken::decode::<Claims>(presented, key, &self.validation)
-            .map_err(TokenError::Invalid)?
-            .claims;
-        let expires_at = claims.exp.saturating_mul(1000);
-        match claims.scope.as_str() {
-            "impersonation" => {
-                let id = ImpersonationId::parse(&claims.sub).map_err(|_| TokenError::Claims)?;
-                let same = claims.jti == claims.sub
-                    && claims.impersonation_id.as_deref() == Some(claims.sub.as_str())
-                    && claims.act.is_some();
-                if !same {
-                    return Err(TokenError::Claims);
-                }
-                Ok(ProvedToken { session: id.subject(), expires_at, impersonation: true })
-            }
-            "platform" | "org" => {
-                let sid = claims.sid.as_deref().ok_or(TokenError::Claims)?;
-                let id = SessionId::parse(sid).map_err(|_| TokenError::Claims)?;
-                Ok(ProvedToken { session: id.subject(), expires_at, impersonation: false })
-            }
-            _ => Err(TokenError::Claims),
+        let claims = Some(verified.payload.as_slice()).filter(|json| json.first() == Some(&b'{'));
+        let claims = claims.and_then(|json| serde_json::from_slice::<Claims>(json).ok());
+        let claims = claims.ok_or(TokenError::Claims)?;
+        let for_us = claims.iss == self.issuer && claims.aud == self.issuer;
+        // `exp` is judged with the session's facts, not here.
+        let begun = claims.nbf.is_none_or(|nbf| nbf.saturating_mul(1000) <= self.keys.now());
+        if !for_us || !begun {
+            return Err(TokenError::Claims);
         }
+        let (session, impersonation) = claims.session().ok_or(TokenError::Claims)?;
+        Ok(ProvedToken {
+            session,
+            expires_at: claims.exp.saturating_mul(1000),
+            issued_at: claims.iat.saturating_mul(1000),
+            id: claims.jti,
+            client_id: claims.client_id,
+            impersonation,
+        })
     }
 }
 
-/// The members that we write and no other: no `jwk`, `jku`, `x5c`, `x5u`, `crit`, `zip` (RFC 8725 §3.10), `typ` exact.
-fn header_is_ours(presented: &str) -> bool {
-    use base64::Engine as _;
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Ours {
-        typ: String,
-        alg: String,
-        #[serde(rename = "kid")]
-        _kid: String,
+impl Claims {
+    /// The session that they name, and whether it is an impersonation; `None` if they don't fit together.
+    fn session(&self) -> Option<(Subject, bool)> {
+        match self.scope.as_str() {
+            "impersonation" => {
+                let id = ImpersonationId::parse(&self.sub).ok()?;
+                let same = self.jti == self.sub
+                    && self.impersonation_id.as_deref() == Some(self.sub.as_str())
+                    && self.act.is_some();
+                same.then(|| (id.subject(), true))
+            }
+            "platform" | "org" => Some((SessionId::parse(self.sid.as_deref()?).ok()?.subject(), false)),
+            _ => None,
+        }
     }
-    let first = presented.split('.').next().unwrap_or_default();
-    base64::engine::general_purpose::URL_SAFE_NO_PAD
-        .decode(first)
-        .ok()
-        .and_then(|bytes| serde_json::from_slice::<Ours>(&bytes).ok())
-        .is_some_and(|h| h.typ == TYP && h.alg == "EdDSA")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ISSUER: &str = "http://127.0.0.1:8080";
-
-    fn tokens() -> Tokens {
-        Tokens::new(Arc::new(Keys::ephemeral()), ISSUER)
-    }
-
-    fn impersonation(tokens: &Tokens) -> (ImpersonationId, Secret) {
-        let id = ImpersonationId::random();
-        let token = tokens
-            .impersonation(&ImpersonationGrant {
-                id: &id,
-                org: &OrgId::random(),
-                role: OrgRole::Admin,
-                operator: &PlatformUserId::random(),
-                issued_at: 1_000_000,
-                expires_at: 2_800_000,
-            })
-            .unwrap();
-        (id, token)
-    }
-
-    #[test]
-    fn an_impersonation_token_names_its_grant() {
-        let tokens = tokens();
-        let (id, token) = impersonation(&tokens);
-        let proved = tokens.prove(token.expose()).unwrap();
-        assert_eq!(proved.session, id.subject());
-        assert_eq!(proved.expires_at, 2_800_000);
-        assert!(proved.impersonation);
-        let claims: serde_json::Value =
-            jsonwebtoken::dangerous::insecure_decode(token.expose()).unwrap().claims;
-        assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 1800);
-        assert_eq!(claims["jti"], claims["sub"]);
-        assert_eq!(claims["act"]["iss"], ISSUER);
-    }
-
-    #[test]
-    fn anything_altered_or_foreign_is_refused() {
-        let tokens = tokens();
-        let (_, token) = impersonation(&tokens);
-        let text = token.expose();
-        let parts: Vec<&str> = text.split('.').collect();
-        let other_first = if parts[2].starts_with('A') { 'B' } else { 'A' };
-        let rest: String = parts[2].chars().skip(1).collect();
-        let flipped = format!("{}.{}.{other_first}{rest}", parts[0], parts[1]);
-        let unsigned = format!("{}.{}.", parts[0], parts[1]);
-        let none = format!("eyJhbGciOiJub25lIn0.{}.", parts[1]);
-        for bad in
-            [flipped, unsigned, none, format!("{text} "), format!("{text}="), String::new(), "a.b.c".into()]
-        {
-            assert!(tokens.prove(&bad).is_err(), "{bad}");
-        }
-        let elsewhere = Tokens::new(Arc::new(Keys::ephemeral()), ISSUER);
-        assert!(matches!(elsewhere.prove(text), Err(TokenError::Header)));
-        let other_issuer = Tokens::new(tokens.keys, "http://other");
-        assert!(matches!(other_issuer.prove(text), Err(TokenError::Invalid(_))));
-    }
-
-    #[test]
-    fn a_header_with_more_than_we_write_is_refused() {
-        let tokens = tokens();
-        let keys = tokens.keys.current();
-        let claims = serde_json::json!({});
-        for change in [
-            |h: &mut Header| h.typ = Some("JWT".into()),
-            |h: &mut Header| h.jku = Some("http://evil".into()),
-            |h: &mut Header| h.x5u = Some("http://evil".into()),
-            |h: &mut Header| h.kid = Some("../../key".into()),
-            |h: &mut Header| h.cty = Some("JWT".into()),
-        ] {
-            let mut header = Header::new(Algorithm::EdDSA);
-            header.typ = Some(TYP.into());
-            header.kid = Some(keys.kid.clone());
-            change(&mut header);
-            let token = jsonwebtoken::encode(&header, &claims, &keys.signing).unwrap();
-            assert!(matches!(tokens.prove(&token), Err(TokenError::Header)), "{header:?}");
-        }
-    }
-}
+#[path = "token_tests.rs"]
+mod tests;

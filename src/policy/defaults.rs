@@ -8,6 +8,8 @@ macro_rules! files {
 
 /// Name and contents of each file of `policies/`, expected decisions included.
 pub const POLICIES: &[(&str, &str)] = files!("policies":
+    "accounts.cases.toml",
+    "accounts.cedar",
     "bots.cases.toml",
     "bots.cedar",
     "concurrency.cases.toml",
@@ -18,6 +20,8 @@ pub const POLICIES: &[(&str, &str)] = files!("policies":
     "no-standing-access.cedar",
     "org-roles.cases.toml",
     "org-roles.cedar",
+    "pages.cases.toml",
+    "pages.cedar",
     "platform.cases.toml",
     "platform.cedar",
     "revocation.cases.toml",

@@ -115,9 +115,7 @@ pub(super) fn principal(session: Option<&Session>, org: Option<&OrgId>) -> Optio
     ];
     let in_org = org.and_then(|o| session.principal.role_in(o)).map_or(Vec::new(), org_roles);
     let (kind, groups, attributes, beside) = match &session.principal {
-        Principal::PlatformUser(user) => {
-            (&TYPES.platform_user, platform_roles(user), vec![("disabled", E::new_bool(user.disabled))], None)
-        }
+        Principal::PlatformUser(user) => (&TYPES.platform_user, platform_roles(user), account(user), None),
         Principal::Impersonation(grant) => {
             let operator = uid(&TYPES.platform_user, grant.operator.id.as_str());
             let attributes = vec![
@@ -127,7 +125,7 @@ pub(super) fn principal(session: Option<&Session>, org: Option<&OrgId>) -> Optio
                 ("reason_length", E::new_long(visible_length(&grant.reason))),
                 ("has_ticket", E::new_bool(grant.ticket_ref.is_some())),
             ];
-            let facts = live.clone().into_iter().chain([("disabled", E::new_bool(grant.operator.disabled))]);
+            let facts = live.clone().into_iter().chain(account(&grant.operator));
             let operator = entity(operator, facts, &platform_roles(&grant.operator))?;
             (&TYPES.impersonation, in_org, attributes, Some(operator))
         }
@@ -169,6 +167,15 @@ fn entity<'a>(
     let attributes: HashMap<_, _> = attributes.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
     let parents: HashSet<_> = parents.iter().cloned().collect();
     Entity::new(uid, attributes, parents).ok()
+}
+
+/// What is known of a member of staff's account.
+fn account(user: &PlatformUser) -> Vec<(&'static str, E)> {
+    vec![
+        ("disabled", E::new_bool(user.disabled)),
+        ("password_change_required", E::new_bool(user.password_change_required)),
+        ("enrolment_required", E::new_bool(user.enrolment_required)),
+    ]
 }
 
 /// Each role contains the lesser ones.

@@ -31,6 +31,8 @@ pub struct Action {
     pub needs_org: bool,
     /// Whether a stranger may ask (`Anonymous` is among its principals).
     pub open_to_strangers: bool,
+    /// Whether it is served before the installation is set up (it is in the group `beforeSetup`).
+    pub before_setup: bool,
 }
 
 /// What the route table says of a method and a canonical path.
@@ -235,6 +237,7 @@ impl Action {
             decided_by_handler: declared.decided_by_handler,
             needs_org: declared.resource != ResourceKind::Platform,
             open_to_strangers: declared.principals.contains(&entities::TYPES.anonymous),
+            before_setup: declared.groups.contains(&entities::uid(&entities::TYPES.action, "beforeSetup")),
         }
     }
 }

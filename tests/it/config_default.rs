@@ -36,7 +36,12 @@ fn every_documented_key_is_read_and_every_section_is_there() {
         keys += 1;
     }
     // What the readers of the sections ask for: a key that is added there has to be documented here.
-    let raw = concat!(include_str!("../../src/config/raw.rs"), include_str!("../../src/config/audit.rs"));
+    let raw = concat!(
+        include_str!("../../src/config/raw.rs"),
+        include_str!("../../src/config/accounts.rs"),
+        include_str!("../../src/config/audit.rs"),
+        include_str!("../../src/config/oauth2.rs")
+    );
     let asked =
         [".text(\"", ".texts(\"", ".whole(\"", ".flag(\""].iter().map(|call| raw.matches(call).count());
     assert_eq!(keys, asked.sum::<usize>());
@@ -44,7 +49,7 @@ fn every_documented_key_is_read_and_every_section_is_there() {
 
 /// The examples of what has no default are read too, once their `#` is gone, and leave no key out.
 #[test]
-fn the_documented_deliveries_are_read() {
+fn the_documented_deliveries_and_clients_are_read() {
     let (_, text) = documented();
     let dir = tempfile::tempdir().unwrap();
     for folder in ["policies", "schemas"] {
@@ -52,13 +57,18 @@ fn the_documented_deliveries_are_read() {
     }
     let secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
     std::fs::write(dir.path().join("siem.secret"), secret).unwrap();
+    std::fs::write(dir.path().join("reports.secret"), "0123456789abcdef0123456789abcdef\n").unwrap();
     let example = |line: &&str| line.starts_with('#') && !line.starts_with("# ");
     let lines: Vec<_> =
         text.lines().map(|line| if example(&line) { line.trim_start_matches('#') } else { line }).collect();
     let config = parse("examples", &lines.join("\n"), dir.path()).unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!(config.audit.delivery.len(), 2);
-    let raw = include_str!("../../src/config/delivery.rs");
-    for call in ["s.text(\"", "s.whole(\"", "s.flag(\""] {
+    assert_eq!(config.oauth2.clients.len(), 2);
+    let raw = concat!(
+        include_str!("../../src/config/delivery.rs"),
+        include_str!("../../src/config/oauth2_client.rs")
+    );
+    for call in ["s.text(\"", "s.texts(\"", "s.whole(\"", "s.flag(\""] {
         for key in raw.split(call).skip(1).filter_map(|rest| rest.split('"').next()) {
             assert!(text.contains(&format!("#{key} = ")), "`{key}` isn't documented");
         }

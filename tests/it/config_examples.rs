@@ -86,7 +86,9 @@ async fn starts(machine: &Machine, file: &Path) {
     // Over TLS, as the host that is configured.
     let url = format!("https://{}/api/v1/cameras", held.gateway());
     let answer = client.get(url).header("host", "api.example.com").send().await.unwrap();
-    assert_eq!(answer.status(), 401);
+    // Nobody has made the first platform admin yet.
+    assert_eq!(answer.status(), 503);
+    assert!(answer.text().await.unwrap().contains("SETUP_REQUIRED"));
     let log = machine.folder.path().join("var/log/drawbridge/access.log");
     until("its access line", async || fs::read_to_string(&log).is_ok_and(|text| text.contains("cameras")))
         .await;

@@ -70,7 +70,7 @@ async fn told(gateway: &Gateway, grant: &str) -> Option<Vec<(String, String)>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disk_that_takes_five_seconds_forwards_nothing_and_recovers() {
+async fn s_56_a_disk_that_takes_five_seconds_forwards_nothing_and_recovers() {
     let (disk, upstream) = (Disk::new(), Recorder::start().await);
     let gateway = disk.gateway(&upstream, "127.0.0.1:0");
     let (token, grant) = gateway.mint("staff", "acme").await;

@@ -16,7 +16,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("identity", &["store", "config", "telemetry"]),
     ("access", &["policy", "identity", "audit", "store", "config", "telemetry"]),
     ("control", &["access", "policy", "identity", "audit", "store", "config", "telemetry", "console"]),
-    ("gateway", &["access", "policy", "identity", "audit", "store", "config", "telemetry"]),
+    // A refusal of a page is a page.
+    ("gateway", &["access", "policy", "identity", "audit", "store", "config", "telemetry", "console"]),
     ("app", ALL),
     ("cli", ALL),
 ];

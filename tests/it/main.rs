@@ -10,12 +10,14 @@
     reason = "a test that can't go on fails; helpers aren't seen as tests by clippy.toml's exceptions"
 )]
 
+mod accounts;
 mod asked_again;
 mod audit_entries;
 mod audit_ocsf;
 mod audit_proofs;
 mod audit_tail;
 mod audit_verify;
+mod browser;
 mod check_command;
 mod cluster;
 mod config_default;
@@ -30,6 +32,7 @@ mod endings;
 mod history;
 mod layering;
 mod minting;
+mod oauth;
 mod open_caps;
 mod operate;
 mod passthrough;
@@ -44,7 +47,10 @@ mod retention;
 mod review;
 mod revocation;
 mod rolling;
+mod runbooks;
+mod standards;
 mod story;
 mod streams;
 mod support;
 mod witness;
+mod wycheproof;

@@ -206,6 +206,7 @@ async fn an_operator_sets_up_a_server_from_nothing_and_beside_it() {
 async fn a_hangup_reads_policies_and_opens_the_access_log_again() {
     let upstream = Recorder::start().await;
     let site = Site::new(&upstream.url(), "watch = false");
+    site.does("user add-platform --email staff@vendor.example --display-name Stella --role platform-admin");
     site.does("org add --name Acme --slug acme --owner-email owner@acme.example");
     site.does("user add-org-user --org acme --email owner@acme.example --display-name Olga --role owner");
     let owner = site.does("token issue --org-user owner@acme.example");

@@ -219,7 +219,7 @@ async fn a_broken_edit_changes_nothing_and_is_told_with_its_place() {
 }
 
 #[tokio::test]
-async fn a_policy_that_errors_stops_its_own_requests_only() {
+async fn s_56_a_policy_that_errors_stops_its_own_requests_only() {
     let gateway = Gateway::demo();
     let old = hash(&ready(&gateway).await);
     let overflow = r#"

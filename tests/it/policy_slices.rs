@@ -158,6 +158,8 @@ fn session(random: &mut Random) -> Session {
             .map(|r| (*r).to_owned())
             .collect(),
         disabled: random.one_in(8),
+        password_change_required: random.one_in(8),
+        enrolment_required: random.one_in(8),
     };
     let memberships = |random: &mut Random| -> Vec<Membership> {
         (0..random.below(3))

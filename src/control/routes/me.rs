@@ -42,8 +42,9 @@ pub(super) async fn show(call: Call) -> Result<Json<Value>, ApiError> {
 }
 
 /// `GET /api/v1/platform/me`.
-pub(super) async fn platform(call: Call) -> Result<Json<Value>, ApiError> {
+pub(super) async fn platform(State(state): State<ControlState>, call: Call) -> Result<Json<Value>, ApiError> {
     let session = &call.known()?.session;
+    let account = call.act(state.access.own_account_in(call.known()?).await)?;
     let mut who = match &session.principal {
         Principal::PlatformUser(user) => json::platform_user(user),
         Principal::Impersonation(_) | Principal::OrgUser(_) | Principal::Bot(_) => json!({}),
@@ -52,6 +53,8 @@ pub(super) async fn platform(call: Call) -> Result<Json<Value>, ApiError> {
         members.insert("session_id".to_owned(), session.key.as_str().into());
         members.insert("signed_in_at".to_owned(), rfc3339(session.started_at).into());
         members.insert("expires_at".to_owned(), rfc3339(session.expires_at).into());
+        members.insert("two_factor".to_owned(), account.two_factor().into());
+        members.insert("last_sign_in_at".to_owned(), json!(account.last_sign_in_at.map(rfc3339)));
     }
     Ok(Json(who))
 }

@@ -1,5 +1,6 @@
-//! Platform accounts: list, disable, enable.
+//! Platform accounts: list, create, disable, enable, and their credentials.
 
+use crate::access::accounts::NewAccount;
 use crate::access::{ActError, Cause, DisableRequest, Reason};
 use crate::control::error::{ApiError, Fault};
 use crate::control::extract::{Call, Query};
@@ -9,6 +10,8 @@ use crate::domain::rfc3339;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -45,7 +48,18 @@ impl From<CauseName> for Cause {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct EnableBody {
+struct CreateBody {
+    email: String,
+    display_name: String,
+    #[serde(default)]
+    role: Option<String>,
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReasonBody {
     #[serde(default)]
     reason: Option<String>,
 }
@@ -93,9 +107,57 @@ pub(super) async fn enable(
     call: Call,
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {
-    let body: EnableBody = call.body(&body)?;
+    let body: ReasonBody = call.body(&body)?;
     let user = user_of(&call, &user)?;
     let reason = Reason::new(body.reason.as_deref());
     let done = state.access.enable(call.permit()?, call.known()?, user, reason, &call.caller.request).await;
     Ok(Json(json!({ "id": call.act(done)?.id, "disabled_at": null })))
+}
+
+/// `POST /api/v1/platform/platform-users` → 201 with the initial password, shown once.
+pub(super) async fn create(
+    State(state): State<ControlState>,
+    call: Call,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let CreateBody { email, display_name, role, reason } = call.body(&body)?;
+    let new = NewAccount { email, display_name, role, reason: Reason::new(reason.as_deref()) };
+    let made =
+        state.access.create_platform_user(call.permit()?, call.known()?, new, &call.caller.request).await;
+    let made = call.act(made)?;
+    let mut answer = json!({
+        "id": made.user.id, "email": made.user.email, "display_name": made.user.display_name, "roles": made.user.roles,
+    });
+    json::add_initial(&mut answer, &made.initial);
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
+}
+
+/// `POST /api/v1/platform/users/{user}/initial-password`: a new one, shown once; their sessions end.
+pub(super) async fn initial_password(
+    State(state): State<ControlState>,
+    Path(user): Path<String>,
+    call: Call,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let body: ReasonBody = call.body(&body)?;
+    let (user, reason) = (user_of(&call, &user)?, Reason::new(body.reason.as_deref()));
+    let (permit, known, request) = (call.permit()?, call.known()?, &call.caller.request);
+    let made = call.act(state.access.new_initial_password(permit, known, user, reason, request).await)?;
+    let mut answer = json!({});
+    json::add_initial(&mut answer, &made);
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
+}
+
+/// `POST /api/v1/platform/users/{user}/2fa/reset`: the second factor is enrolled anew at the next sign-in.
+pub(super) async fn reset_factors(
+    State(state): State<ControlState>,
+    Path(user): Path<String>,
+    call: Call,
+    body: Bytes,
+) -> Result<Json<Value>, ApiError> {
+    let body: ReasonBody = call.body(&body)?;
+    let (id, reason) = (user_of(&call, &user)?, Reason::new(body.reason.as_deref()));
+    let (permit, known, request) = (call.permit()?, call.known()?, &call.caller.request);
+    let ended = call.act(state.access.reset_factors(permit, known, id.clone(), reason, request).await)?;
+    Ok(Json(json!({ "id": id, "ended": ended })))
 }

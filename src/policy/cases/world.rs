@@ -25,6 +25,10 @@ pub(super) struct With {
     expired: bool,
     /// The platform user is disabled.
     disabled: bool,
+    /// The platform user has an initial password.
+    password_change_required: bool,
+    /// The platform user has no second factor yet.
+    enrolment_required: bool,
     /// The org user or bot is not active.
     inactive: bool,
     /// The org user makes the request with an API token.
@@ -148,6 +152,8 @@ fn staff(role: &str, with: &With) -> Result<PlatformUser, String> {
         display_name: "Staff".to_owned(),
         roles: vec![role.to_owned()],
         disabled: with.disabled,
+        password_change_required: with.password_change_required,
+        enrolment_required: with.enrolment_required,
     })
 }
 

@@ -84,6 +84,8 @@ fn samples() -> Option<Vec<Entity>> {
             display_name: String::new(),
             roles: vec!["platform-admin".to_owned()],
             disabled: false,
+            password_change_required: false,
+            enrolment_required: false,
         })
     };
     let principals = [

@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions as _, Connection as _};
 
 /// Tables whose rows gateways read, add and change.
-pub(super) const ORDINARY: [&str; 16] = [
+pub(super) const ORDINARY: [&str; 18] = [
     "platform_user",
     "org",
     "org_user",
@@ -19,6 +19,8 @@ pub(super) const ORDINARY: [&str; 16] = [
     "api_token",
     "impersonation",
     "signing_key",
+    "platform_credential",
+    "backup_code",
     "setting",
     "change_head",
     "change_log",
@@ -27,8 +29,9 @@ pub(super) const ORDINARY: [&str; 16] = [
     "audit_delivery",
     "audit_delivery_lease",
 ];
-/// Also taken away: a gateway that left, what has been sequenced.
-pub(super) const PASSING: [&str; 3] = ["gateway_lease", "audit_pending", "audit_notice"];
+/// Also taken away: a gateway that left, what has been sequenced, codes that nobody can redeem any more, failures that are long past.
+pub(super) const PASSING: [&str; 5] =
+    ["gateway_lease", "audit_pending", "audit_notice", "sign_in_failure", "authorization_code"];
 /// Added to and read, never changed.
 pub(super) const LOGS: [&str; 5] =
     ["org_audit", "platform_audit", "audit_leaf", "audit_node", "audit_checkpoint"];

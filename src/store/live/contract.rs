@@ -11,6 +11,8 @@ fn user(id: &str) -> PlatformUser {
         display_name: id.to_owned(),
         roles: vec!["support".to_owned()],
         disabled: false,
+        password_change_required: false,
+        enrolment_required: false,
     }
 }
 

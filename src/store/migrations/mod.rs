@@ -30,7 +30,9 @@ pub(super) fn migrator(dialect: Dialect) -> Migrator {
         migration(6, "delivery", &tables(include_str!("0006_delivery.sql"))),
         migration(7, "retention", &tables(retention)),
         migration(8, "audit indexes", include_str!("0008_audit_indexes.sql")),
-        migration(9, "pending leaves", include_str!("0009_pending_leaves.sql")),
+        migration(9, "accounts", include_str!("0009_accounts.sql")),
+        migration(10, "signing keys", include_str!("0010_signing_keys.sql")),
+        migration(11, "pending leaves", include_str!("0011_pending_leaves.sql")),
     ])
 }
 

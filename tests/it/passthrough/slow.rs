@@ -68,6 +68,10 @@ async fn it_takes_too_long() {
         service.url
     );
     std::fs::write(folder.path().join("drawbridge.toml"), &settings).unwrap();
+    output(
+        "user add-platform --email staff@vendor.example --display-name Stella --role platform-admin",
+        folder.path(),
+    );
     output("org add --name Acme --slug acme --owner-email owner@acme.example", folder.path());
     output(
         "user add-org-user --org acme --email owner@acme.example --display-name Olga --role owner",

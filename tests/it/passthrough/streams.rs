@@ -91,7 +91,7 @@ async fn messages_pass_both_ways_and_the_goodbye_too() {
 }
 
 #[tokio::test]
-async fn only_known_origins_open_sockets() {
+async fn s_24_only_known_origins_open_sockets() {
     let (url, met) = service().await;
     let gateway = GatewayBuilder::new().arg("--upstream").arg(url).start();
     let callers = callers(&gateway).await;

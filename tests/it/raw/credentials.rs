@@ -11,7 +11,7 @@ fn get(target: &str, fields: &str) -> String {
 }
 
 #[tokio::test]
-async fn one_credential_and_only_where_credentials_stand() {
+async fn s_54_one_credential_and_only_where_credentials_stand() {
     let probe = Probe::start().await;
     let echo = "/api/v1/echo";
     let bearer = "Authorization: Bearer {token}\r\n";

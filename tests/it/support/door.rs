@@ -63,6 +63,31 @@ impl Door {
         Answer::of(request.send().await.expect("an answer")).await
     }
 
+    /// The acts behind it.
+    pub(crate) fn access(&self) -> &std::sync::Arc<drawbridge::access::Access> {
+        &self.running.parts().access
+    }
+
+    /// A request of a page of its own, with the console's cookie.
+    pub(crate) async fn by_cookie(
+        &self,
+        method: &str,
+        path: &str,
+        cookie: &str,
+        body: Option<Value>,
+    ) -> Answer {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).expect("a method");
+        let url = format!("http://{}{path}", self.running.address);
+        let name = drawbridge::console::cookie::name(false);
+        let mut request = self.client.request(method, url).header("host", HOST);
+        request =
+            request.header("cookie", format!("{name}={cookie}")).header("origin", format!("http://{HOST}"));
+        if let Some(body) = body {
+            request = request.body(body.to_string());
+        }
+        Answer::of(request.send().await.expect("an answer")).await
+    }
+
     pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
         self.call("GET", path, token, None).await
     }

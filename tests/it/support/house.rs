@@ -12,8 +12,8 @@ use drawbridge::config::{AccessLogTo, Config};
 use drawbridge::domain::ids::{ImpersonationId, OrgId, PlatformUserId, RequestId};
 use drawbridge::domain::{OrgRole, Principal};
 use drawbridge::policy::{Decision, Permit, Question};
-use drawbridge::store::PostgresOptions;
 use drawbridge::store::db::migrate;
+use drawbridge::store::{Db, DbOptions, PostgresOptions};
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -128,6 +128,15 @@ impl House {
         let id = self.access().provision_platform_user(person(email), roles).await.expect("an account");
         let token = self.access().issue_platform_token(email, TTL).await.expect("a token");
         Staff { id, token: token.token.expose().to_owned() }
+    }
+
+    /// The records themselves, as an operator's command opens them.
+    pub(crate) async fn db(&self) -> Db {
+        let options = match &self.database {
+            None => DbOptions { exclusive: false, ..DbOptions::new(self.folder.path().join("data")) },
+            Some(database) => DbOptions::postgres(PostgresOptions::new(database.url())),
+        };
+        Db::open(options).await.expect("the records")
     }
 
     /// The session of a token, whatever its state.

@@ -1,5 +1,7 @@
 //! A real gateway on loopback, started and stopped by the test that uses it.
 
+mod browser;
+mod chain;
 mod chance;
 mod command;
 mod door;
@@ -14,6 +16,9 @@ pub(crate) mod redis;
 mod served;
 mod wire;
 
+pub(crate) use crate::accounts::code as totp;
+pub(crate) use browser::Browser;
+pub(crate) use chain::token_by_chain;
 pub(crate) use chance::{Chance, number};
 pub(crate) use command::audit;
 pub(crate) use door::Door;

@@ -56,7 +56,7 @@ fn filter(call: &Call, query: &Query) -> Result<Filter, ApiError> {
 }
 
 /// The platform log as the caller may read it.
-fn platform_log(call: &Call) -> Result<Log, ApiError> {
+pub(in crate::control) fn platform_log(call: &Call) -> Result<Log, ApiError> {
     match call.principal()? {
         Principal::PlatformUser(user) if user.roles.iter().any(|r| r == crate::access::ADMIN_ROLE) => {
             Ok(Log::Platform)
