@@ -1,5 +1,5 @@
 //! What `dev` lays out in its data folder: policies and schemas as delivered, a certificate, files for one
-//! pair of eyes. What is there already stays as it was edited.
+//! pair of eyes. What is there already stays as it was edited, but for the platform's schema.
 
 use super::error::StartError;
 use crate::config::{Origin, Tls};
@@ -33,8 +33,10 @@ pub fn lay_out(
     for (name, text) in defaults::POLICIES {
         write_new(&policies.join(name), text)?;
     }
+    // This one tells what the gateway supplies: another version's is of no use, and an edited one is refused.
     let (name, text) = defaults::PLATFORM_SCHEMA;
-    write_new(&schemas.join(name), text)?;
+    let platform = schemas.join(name);
+    fs::write(&platform, text).map_err(failed(&platform))?;
     let (name, text) = defaults::DEMO_SCHEMA;
     let customer = schemas.join(name);
     let generated = fs::read_to_string(&customer).is_ok_and(|there| there.contains(GENERATED));
@@ -90,4 +92,23 @@ pub(super) fn self_signed(data: &Path) -> Result<Tls, StartError> {
     write_private(&tls.key, &made.signing_key.serialize_pem())?;
     fs::write(&tls.cert, made.cert.pem()).map_err(failed(&tls.cert))?;
     Ok(tls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_an_earlier_version_gets_todays_schema_and_keeps_its_edits() {
+        let data = tempfile::tempdir().unwrap();
+        let (policies, schemas) = (data.path().join("policies"), data.path().join("schemas"));
+        lay_out(&policies, &schemas, None, None).unwrap();
+        let (name, delivered) = defaults::PLATFORM_SCHEMA;
+        let (first, _) = defaults::POLICIES[0];
+        fs::write(schemas.join(name), "entity Org;").unwrap();
+        fs::write(policies.join(first), "// edited\n").unwrap();
+        lay_out(&policies, &schemas, None, None).unwrap();
+        assert_eq!(fs::read_to_string(schemas.join(name)).unwrap(), delivered);
+        assert_eq!(fs::read_to_string(policies.join(first)).unwrap(), "// edited\n");
+    }
 }
