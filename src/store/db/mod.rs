@@ -173,6 +173,7 @@ impl Db {
                 super::migrations::verify(&migrator, connection).await
             };
             migrated.map_err(|e| OpenError::of_migration(data, e))?;
+            sqlite::Sqlite::migrated(&mut lease).await?;
         }
         let inner = Inner {
             engine: Engine::Sqlite(Box::new(sqlite)),

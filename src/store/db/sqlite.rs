@@ -60,12 +60,13 @@ impl Sqlite {
             .pragma("recursive_triggers", "ON")
             .statement_cache_capacity(512)
             .disable_statement_logging();
-        // What a statement that inserts many rows would undo is noted in memory, not in a file that is made for it.
-        let mut write_options = options.clone().pragma("temp_store", "MEMORY");
+        let mut write_options = options.clone();
         if let Some(pages) = max_pages {
             write_options = write_options.pragma("max_page_count", pages.to_string());
         }
         let writer = write_options.connect().await?;
+        // See `migrated`: what is connected anew later has been migrated.
+        let write_options = write_options.pragma("temp_store", "MEMORY");
         let read_options = options.pragma("query_only", "ON");
         let reader = read_options.connect().await?;
         Ok(Self {
@@ -78,6 +79,13 @@ impl Sqlite {
             }),
             shut: AtomicBool::new(false),
         })
+    }
+
+    /// The tables are as they should be: from now on, what a statement that inserts many rows would undo is noted in
+    /// memory, not in a file that is made for it. Not before: a migration may sort all rows of a log.
+    pub(super) async fn migrated(lease: &mut Lease) -> Result<(), StoreError> {
+        sqlx::raw_sql("PRAGMA temp_store = MEMORY").execute(lease.connection()?).await?;
+        Ok(())
     }
 
     /// The writer's connection, when it is this caller's turn.
