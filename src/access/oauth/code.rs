@@ -162,6 +162,10 @@ impl Access {
         grant: CodeGrant,
         request: &RequestInfo,
     ) -> Result<TokenAnswer, OAuthError> {
+        // Made-up codes cost no transaction that writes: on SQLite there is one at a time.
+        if !is_code(&mut self.db.read().await?, &grant).await? {
+            return Err(invalid_grant());
+        }
         let (client_id, ttl) = (client.id.clone(), self.oauth.settings.access_token_ttl);
         let kept = client_id.clone();
         let (client, request) = (client_id, request.clone());
@@ -185,6 +189,12 @@ impl Access {
         let token = token.map_err(ActError::Token)?;
         Ok(TokenAnswer { token, expires_in: (expires_at - session.now) / 1000, scope: SCOPE })
     }
+}
+
+/// Whether it is a code that was given to somebody, whatever became of it.
+async fn is_code(tx: &mut Tx, grant: &CodeGrant) -> Result<bool, StoreError> {
+    let sql = "SELECT hash FROM authorization_code WHERE hash = $1";
+    Ok(tx.row(sql, &[hash(grant.code.expose()).into()]).await?.is_some())
 }
 
 /// The session that a code was for.

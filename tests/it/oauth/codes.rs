@@ -2,6 +2,7 @@
 
 use super::{CLIENT, Flow, VERIFIER, oauth_error, query};
 use crate::support::{Engine, Gateway, GatewayBuilder, on_both_engines};
+use drawbridge::store::{Db, DbOptions};
 use serde_json::json;
 
 on_both_engines!(s_33_a_code_redeemed_fifty_times_at_once_gives_one_token_which_is_revoked);
@@ -87,6 +88,19 @@ async fn s_34_the_verifier_belongs_to_the_challenge() {
     oauth_error(&by_body, 401, "invalid_client");
     // None of these used it up.
     flow.redeem(&code).await.expect(200);
+}
+
+/// Whoever makes up codes doesn't take turns with those who write: here another process holds the only writer's lock.
+#[tokio::test]
+async fn a_made_up_code_waits_for_no_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let gateway = GatewayBuilder::new().data(&data).start();
+    let db = Db::open(DbOptions { exclusive: false, ..DbOptions::new(&data) }).await.unwrap();
+    let mut held = db.write().await.unwrap();
+    held.execute("UPDATE sign_in_failure SET failures = failures", &[]).await.unwrap();
+    let refused = Flow::at(&gateway).redeem(&format!("dbc_{}", "A".repeat(43))).await;
+    oauth_error(&refused, 400, "invalid_grant");
 }
 
 #[tokio::test]
