@@ -19,10 +19,10 @@ mod support;
 use flood::Flood;
 use options::{Options, Role};
 use support::at_rate::{A_MILLISECOND, at_rate};
-use support::gateway::{BINARY, Gateway, Setup, start};
+use support::gateway::{Gateway, Setup, start};
 use support::load::Target;
 use support::machine;
-use support::measure::{median, with_spread};
+use support::measure::{OTHER_CORE, median, pin_self, with_spread};
 use support::process::start_stub;
 
 /// As in the program.
@@ -52,17 +52,11 @@ struct Round {
 }
 
 async fn measure(options: &Options) {
-    println!("{}", machine::name());
-    let (_stub, upstream) = start_stub(false);
-    let gateway = start(&Setup {
-        binary: BINARY.as_ref(),
-        upstream,
-        access_log: false,
-        pinned: false,
-        workers: None,
-        database: None,
-        more: "",
-    });
+    let pinned = pin_self(OTHER_CORE);
+    let cores = if pinned { "the gateway on a core of its own, one worker" } else { "not pinned" };
+    println!("{}; {cores}", machine::name());
+    let (_stub, upstream) = start_stub(pinned);
+    let gateway = start(&Setup::pinned_to_one_worker(upstream, pinned));
     gateway.is_ready().await;
     let target =
         Target::get(gateway.address, gateway.address, &gateway.owner, 200, gateway.process.id(), u64::MAX);
@@ -70,7 +64,7 @@ async fn measure(options: &Options) {
     let mut rounds = Vec::new();
     for n in 0..options.rounds {
         let alone = at_rate(std::slice::from_ref(&target), options.window).await;
-        let flood = Flood::start(gateway.address, &gateway.account, options.connections);
+        let flood = Flood::start(gateway.address, options.connections);
         let beside = at_rate(std::slice::from_ref(&target), options.window).await;
         let (hashed, turned_away) = flood.stop();
         println!("round {}: {hashed:.0} passwords a second, {turned_away:.0} turned away", n + 1);

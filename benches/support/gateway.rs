@@ -27,19 +27,8 @@ pub(crate) struct Gateway {
     pub(crate) staff2: String,
     /// The org that may be impersonated.
     pub(crate) org: String,
-    /// How the first platform user signs in.
-    pub(crate) account: Account,
     /// Where its records are.
     pub(crate) data: tempfile::TempDir,
-}
-
-/// What a platform user types.
-#[derive(Clone)]
-pub(crate) struct Account {
-    /// Address.
-    pub(crate) email: String,
-    /// Password.
-    pub(crate) password: String,
 }
 
 /// The release binary.
@@ -105,7 +94,6 @@ pub(crate) fn start(setup: &Setup<'_>) -> Gateway {
         staff: text("/tokens/staff"),
         staff2: text("/tokens/staff2"),
         org: text("/orgs/acme"),
-        account: Account { email: text("/accounts/staff/email"), password: text("/accounts/staff/password") },
         data,
     }
 }

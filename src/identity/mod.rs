@@ -23,7 +23,9 @@ pub use backup_code::{BACKUP_CODES, BackupCode};
 pub use jws::{JwksError, JwsError, Verified, VerifyingKeys};
 pub use kept::{kept_secret, known_secret};
 pub use keys::{Algorithm, KeyError, Keys, PUBLISHED_BEFORE, Reread, Rotated, Rotation, rotate};
-pub use password::{HashError, Hasher, PasswordFault, PasswordRules, Verdict, Whose, initial_password};
+pub use password::{
+    HashError, Hasher, PasswordFault, PasswordRules, Place, Verdict, Whose, initial_password,
+};
 pub use pkce::{is_challenge, is_verifier, proves as pkce_proves};
 pub use seal::{SealError, Sealer};
 pub use session_secret::SessionSecret;

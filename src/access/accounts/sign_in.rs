@@ -173,6 +173,8 @@ impl Access {
     /// [`SignInError`]; every failure is in the platform log.
     pub async fn sign_in(self: &Arc<Self>, asked: SignIn) -> Result<SignInAnswer, SignInError> {
         let SignIn { email, password, otp, client_id, cookie, request } = asked;
+        // First of all: who is turned away because too many sign in has not tried, and costs the records nothing.
+        let place = self.accounts.hasher.enter().map_err(|e| busy(&e))?;
         let found = match self.count_attempt(&email, Authenticator::Password).await {
             Ok(found) => found,
             Err(error) => {
@@ -183,7 +185,7 @@ impl Access {
         // What can't be the password of anybody is compared too: the answer takes as long.
         let usable = found.as_ref().filter(|c| !c.user.disabled);
         let phc = usable.and_then(|c| c.password_hash.clone());
-        let verdict = self.accounts.hasher.verify(password.clone(), phc).await.map_err(|e| busy(&e))?;
+        let verdict = place.verify(password.clone(), phc).await.map_err(|e| busy(&e))?;
         let now = self.clock.now();
         let cause = match &found {
             None => Some("unknown"),
@@ -394,7 +396,12 @@ impl Access {
 }
 
 fn busy(error: &HashError) -> SignInError {
-    tracing::warn!(error = error as &dyn std::error::Error, "a sign-in is turned away");
+    match error {
+        HashError::Busy => tracing::debug!("a sign-in is turned away: too many at once"),
+        HashError::Failed(_) => {
+            tracing::error!(error = error as &dyn std::error::Error, "a sign-in can't be looked at");
+        }
+    }
     SignInError::Busy
 }
 

@@ -87,8 +87,9 @@ impl Access {
         request: &RequestInfo,
     ) -> Result<(), ActError> {
         let email = &account.user.email;
+        let place = self.accounts.hasher.enter()?;
         self.attempt_step_up(email, Authenticator::Password).await?;
-        let verdict = self.accounts.hasher.verify(current.clone(), account.password_hash.clone()).await?;
+        let verdict = place.verify(current.clone(), account.password_hash.clone()).await?;
         if !verdict.right {
             self.record_step_up_failed(&account.user, "password", request).await;
             return Err(ActError::StepUp);

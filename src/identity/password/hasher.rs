@@ -53,6 +53,14 @@ pub struct Hasher {
     most: usize,
 }
 
+/// A place among those that hash or wait for it: what is done with it isn't turned away any more. Dropped, it is free
+/// again.
+#[must_use = "dropped, the place is somebody else's"]
+pub struct Place {
+    hasher: Hasher,
+    counted: Inside,
+}
+
 /// Counts one that hashes or waits, until it is dropped.
 struct Inside(Arc<AtomicUsize>);
 
@@ -73,26 +81,41 @@ impl Hasher {
         }
     }
 
+    /// Takes a place, for who has to know *before* something is written down that the password will be looked at.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`].
+    pub fn enter(&self) -> Result<Place, HashError> {
+        let inside = self.inside.fetch_add(1, Relaxed);
+        let counted = Inside(self.inside.clone());
+        if inside >= self.most {
+            return Err(HashError::Busy);
+        }
+        Ok(Place { hasher: self.clone(), counted })
+    }
+
     /// The PHC string to keep.
     ///
     /// # Errors
     /// [`HashError`].
     pub async fn hash(&self, password: Secret) -> Result<String, HashError> {
-        self.run(move || {
+        let hashed = self.enter()?.run(move || {
             let mut salt = [0_u8; 16];
             aws_lc_rs::rand::fill(&mut salt).map_err(|_| HashError::Failed("no random bytes".to_owned()))?;
             let hashed = today()?.hash_password_with_salt(password.expose().as_bytes(), &salt);
             hashed.map(|hash| hash.to_string()).map_err(failed)
-        })
-        .await
+        });
+        hashed.await
     }
+}
 
+impl Place {
     /// Whether this is the password that is kept as `phc`; without one it takes as long, and is wrong.
     ///
     /// # Errors
-    /// [`HashError`].
-    pub async fn verify(&self, password: Secret, phc: Option<String>) -> Result<Verdict, HashError> {
-        self.run(move || {
+    /// [`HashError::Failed`].
+    pub async fn verify(self, password: Secret, phc: Option<String>) -> Result<Verdict, HashError> {
+        let verdict = self.run(move || {
             let kept = PasswordHash::new(phc.as_deref().unwrap_or(NOBODY)).map_err(failed)?;
             let right = match today()?.verify_password(password.expose().as_bytes(), &kept) {
                 Ok(()) => phc.is_some(),
@@ -104,20 +127,16 @@ impl Hasher {
             let weaker =
                 !ours || u64::from(cost.m_cost()) * u64::from(cost.t_cost()) < u64::from(MEMORY * PASSES);
             Ok(Verdict { right, weaker })
-        })
-        .await
+        });
+        verdict.await
     }
 
     async fn run<T: Send + 'static>(
-        &self,
+        self,
         work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, HashError> {
-        let inside = self.inside.fetch_add(1, Relaxed);
-        let counted = Inside(self.inside.clone());
-        if inside >= self.most {
-            return Err(HashError::Busy);
-        }
-        let permit = self.at_once.clone().acquire_owned().await.map_err(failed)?;
+        let Self { hasher, counted } = self;
+        let permit = hasher.at_once.acquire_owned().await.map_err(failed)?;
         let (tell, told) = oneshot::channel();
         // A thread of its own, which costs little beside the hash, because its priority can't be raised again. Who
         // leaves meanwhile doesn't free the permit: the thread still hashes.
@@ -164,7 +183,7 @@ mod tests {
         let phc = hasher.hash(Secret::new("correct horse battery staple")).await.unwrap();
         assert!(phc.starts_with("$argon2id$v=19$m=47104,t=1,p=1$"), "{phc}");
         let verify = async |password: &str, phc: &str| {
-            hasher.verify(Secret::new(password), Some(phc.to_owned())).await.unwrap()
+            hasher.enter().unwrap().verify(Secret::new(password), Some(phc.to_owned())).await.unwrap()
         };
         assert_eq!(
             verify("correct horse battery staple", &phc).await,
@@ -189,16 +208,17 @@ mod tests {
             others.push(other.into_iter().collect());
         }
         for other in others {
-            let verdict = hasher.verify(Secret::new(&*other), Some(phc.clone())).await.unwrap();
+            let verdict =
+                hasher.enter().unwrap().verify(Secret::new(&*other), Some(phc.clone())).await.unwrap();
             assert!(!verdict.right, "{other}");
         }
-        assert!(hasher.verify(Secret::new(&*long), Some(phc)).await.unwrap().right);
+        assert!(hasher.enter().unwrap().verify(Secret::new(&*long), Some(phc)).await.unwrap().right);
     }
 
     #[tokio::test]
     async fn nobody_has_no_password() {
         for tried in ["", "nobody", "no one's salt"] {
-            assert!(!hasher(1).verify(Secret::new(tried), None).await.unwrap().right);
+            assert!(!hasher(1).enter().unwrap().verify(Secret::new(tried), None).await.unwrap().right);
         }
     }
 
@@ -206,7 +226,7 @@ mod tests {
     async fn beyond_the_queue_it_says_so() {
         let hasher = hasher(1);
         let held = hasher.at_once.clone().acquire_owned().await.unwrap();
-        let wait = async |n: usize| hasher.verify(Secret::new(n.to_string()), None).await;
+        let wait = async |n: usize| hasher.enter()?.verify(Secret::new(n.to_string()), None).await;
         let mut waiting: Vec<_> = (0..=QUEUE).map(|n| Box::pin(wait(n))).collect();
         for one in &mut waiting {
             assert!(futures_util::poll!(one).is_pending());

@@ -7,7 +7,7 @@ mod blocklist;
 mod hasher;
 mod rules;
 
-pub use hasher::{HashError, Hasher, Verdict};
+pub use hasher::{HashError, Hasher, Place, Verdict};
 pub use rules::{PasswordFault, PasswordRules, Whose};
 
 use crate::domain::Secret;

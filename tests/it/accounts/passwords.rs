@@ -194,6 +194,13 @@ async fn s_07_kept_by_argon2id_and_rehashed_when_weaker(engine: Engine) {
     signed_in(house.access(), &who, 1).await;
 }
 
+/// Changes what is kept of failures.
+async fn set_failures(house: &House, sql: &'static str) {
+    let mut tx = house.db().await.write().await.unwrap();
+    tx.execute(sql, &[]).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
 async fn s_08_one_throttle_for_an_account_in_every_spelling(engine: Engine) {
     let house = House::on(engine).await;
     let who = account(&house, "ann@vendor.example").await;
@@ -205,6 +212,8 @@ async fn s_08_one_throttle_for_an_account_in_every_spelling(engine: Engine) {
             let refused = sign_in(house.access(), email, GOOD, None).await;
             assert!(matches!(refused, Err(SignInError::Refused)), "{email} {n}: {refused:?}");
         }
+        // As if the tenth had been answered just now, however long it took here.
+        set_failures(&house, "UPDATE sign_in_failure SET last_at = {now}").await;
         let eleventh = sign_in(house.access(), nobody, GOOD, None).await;
         let Err(SignInError::Throttled { retry_after }) = eleventh else { panic!("{nobody}: {eleventh:?}") };
         assert_eq!(retry_after, 1, "{nobody}");
@@ -213,19 +222,14 @@ async fn s_08_one_throttle_for_an_account_in_every_spelling(engine: Engine) {
     let otp = code(who.totp_secret.expose(), 0);
     let right = sign_in(house.access(), &who.email, who.password.expose(), Some(&otp)).await;
     assert!(matches!(right, Err(SignInError::Throttled { .. })), "{right:?}");
-    let db = house.db().await;
-    let mut tx = db.write().await.unwrap();
-    tx.execute("UPDATE sign_in_failure SET last_at = last_at - 1000", &[]).await.unwrap();
-    tx.commit().await.unwrap();
+    set_failures(&house, "UPDATE sign_in_failure SET last_at = last_at - 1000").await;
     signed_in(house.access(), &who, 0).await;
     for n in 0..10 {
         let refused = sign_in(house.access(), &who.email, GOOD, None).await;
         assert!(matches!(refused, Err(SignInError::Refused)), "{n}: {refused:?}");
     }
     // Twice as long each time, up to a quarter of an hour.
-    let mut tx = db.write().await.unwrap();
-    tx.execute("UPDATE sign_in_failure SET failures = 99, last_at = {now}", &[]).await.unwrap();
-    tx.commit().await.unwrap();
+    set_failures(&house, "UPDATE sign_in_failure SET failures = 99, last_at = {now}").await;
     let Err(SignInError::Throttled { retry_after }) = sign_in(house.access(), &who.email, GOOD, None).await
     else {
         panic!("a hundredth attempt")
@@ -235,6 +239,32 @@ async fn s_08_one_throttle_for_an_account_in_every_spelling(engine: Engine) {
     assert!(failures[0].is_empty() && failures[1].len() >= 20, "{failures:#?}");
     let told = format!("{failures:?}");
     assert!(!told.contains("nobody@vendor.example"), "an address that is nobody's may be a password: {told}");
+}
+
+/// Who is turned away because too many sign in at once has not tried: nothing is counted against them (a flood on other
+/// accounts would lock them out), and the records are not written to.
+#[tokio::test]
+async fn s_08_turned_away_is_not_tried() {
+    let house = House::on(Engine::Sqlite).await;
+    let who = account(&house, "ann@vendor.example").await;
+    let access = house.access();
+    let strangers: Vec<String> = (0..300).map(|n| format!("nobody{n}@vendor.example")).collect();
+    let flood = strangers.iter().map(|email| sign_in(access, email, GOOD, None));
+    let own = (0..30).map(|_| sign_in(access, &who.email, who.password.expose(), None));
+    let (flood, own) =
+        tokio::join!(futures_util::future::join_all(flood), futures_util::future::join_all(own));
+    let busy = |answers: &[Result<SignInAnswer, SignInError>]| {
+        answers.iter().filter(|a| matches!(a, Err(SignInError::Busy))).count()
+    };
+    assert!(busy(&flood) > 100, "{}", busy(&flood));
+    assert_eq!(busy(&own), own.len(), "the queue was full of strangers");
+    let mut tx = house.db().await.read().await.unwrap();
+    let sql = "SELECT count(*), sum(failures) FROM sign_in_failure";
+    let row = tx.row(sql, &[]).await.unwrap().unwrap();
+    let tried = i64::try_from(flood.len() - busy(&flood)).unwrap();
+    assert_eq!((row.int(0).unwrap(), row.int(1).unwrap()), (tried, tried));
+    drop(tx);
+    signed_in(access, &who, 0).await;
 }
 
 /// How often each kind is asked; 200 for the figure of the standard.
