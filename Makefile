@@ -84,15 +84,23 @@ rust:
 		rustup component add $$name >&2 || exit 1; \
 	done
 
+# The end of a recipe: installs what the shell's `missing` names (Debian packages, each after a blank) and says so; where
+# there is no apt-get, it says what is missing and fails.
+define install_missing
+[ -z "$$missing" ] && exit 0; \
+	command -v apt-get >/dev/null 2>&1 || { \
+		echo "make: missing:$$missing: install with your package manager" >&2; exit 1; }; \
+	if [ "$$(id -u)" -eq 0 ]; then sudo=; else sudo=sudo; fi; \
+	echo "make: missing; running $${sudo:+$$sudo }apt-get install$$missing" >&2; \
+	$$sudo apt-get update -qq >&2 && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >&2
+endef
+
 # A dependency of the proxy library compiles C with it; without it the build dies after minutes.
 cmake:
-	@command -v cmake >/dev/null 2>&1 && exit 0; \
-	command -v apt-get >/dev/null 2>&1 || { \
-		echo "make: cmake is missing: install it with your package manager" >&2; exit 1; }; \
-	if [ "$$(id -u)" -eq 0 ]; then sudo=; else sudo=sudo; fi; \
-	echo "make: cmake is missing; running $${sudo:+$$sudo }apt-get install cmake" >&2; \
-	$$sudo apt-get update -qq >&2 && \
-	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends cmake >&2
+	@missing=; \
+	command -v cmake >/dev/null 2>&1 || missing="$$missing cmake"; \
+	$(install_missing)
 
 # Tests and the cluster start servers of their own, on free ports and in temporary folders; what a package starts by itself is in
 # nobody's way. Python runs the second verifier of audit logs (tools/verify_audit.py).
@@ -106,23 +114,11 @@ servers:
 	command -v openssl >/dev/null 2>&1 || missing="$$missing openssl"; \
 	command -v node >/dev/null 2>&1 || missing="$$missing nodejs"; \
 	command -v npm >/dev/null 2>&1 || missing="$$missing npm"; \
-	[ -z "$$missing" ] && exit 0; \
-	command -v apt-get >/dev/null 2>&1 || { \
-		echo "make: missing:$$missing: install with your package manager" >&2; exit 1; }; \
-	if [ "$$(id -u)" -eq 0 ]; then sudo=; else sudo=sudo; fi; \
-	echo "make: missing; running $${sudo:+$$sudo }apt-get install$$missing" >&2; \
-	$$sudo apt-get update -qq >&2 && \
-	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >&2
+	$(install_missing)
 
 # Tests of the pages drive a real browser, headless. Debian's names; other systems have their own packages of Chromium and ChromeDriver.
 browser:
 	@missing=; \
 	command -v chromium >/dev/null 2>&1 || missing="$$missing chromium"; \
 	command -v chromedriver >/dev/null 2>&1 || missing="$$missing chromium-driver"; \
-	[ -z "$$missing" ] && exit 0; \
-	command -v apt-get >/dev/null 2>&1 || { \
-		echo "make: missing:$$missing: install with your package manager" >&2; exit 1; }; \
-	if [ "$$(id -u)" -eq 0 ]; then sudo=; else sudo=sudo; fi; \
-	echo "make: missing; running $${sudo:+$$sudo }apt-get install$$missing" >&2; \
-	$$sudo apt-get update -qq >&2 && \
-	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >&2
+	$(install_missing)
