@@ -9,6 +9,8 @@ mod json;
 mod pages;
 mod routes;
 mod state;
+mod table;
 
-pub use routes::{ROUTES, router};
+pub use routes::{router, routes};
 pub use state::ControlState;
+use table::RouteTable;

@@ -77,6 +77,12 @@ impl Pattern {
         }
         Ok(Self { methods, template, path: path.to_owned(), catch_all })
     }
+
+    /// Each method with the path; `*` for every method that isn't named.
+    pub(super) fn written(&self) -> impl Iterator<Item = (&str, &str)> {
+        let any = self.methods.is_empty().then_some("*");
+        self.methods.iter().map(String::as_str).chain(any).map(|method| (method, self.path.as_str()))
+    }
 }
 
 #[derive(Debug, Default, Clone)]

@@ -5,7 +5,7 @@ use super::decide::{Decision, Question};
 use super::entities;
 use super::judge::{Case, Findings};
 use super::prepared::{Asked, Base, Ready};
-use super::routes::{Found, Routes};
+use super::routes::{Found, Pattern, Routes};
 use super::schema::{Declared, ResourceKind, Schemas};
 use super::slice::Index;
 use cedar_policy::{Authorizer, Entities, PolicySet, Request};
@@ -133,6 +133,11 @@ impl Snapshot {
     #[must_use]
     pub fn actions(&self) -> &[Action] {
         &self.actions
+    }
+
+    /// Method and path, as the schemas write them, of every route that the gateway serves itself.
+    pub fn served_here(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.declared.iter().filter(|a| a.served_here).flat_map(|a| &a.routes).flat_map(Pattern::written)
     }
 
     /// How many policies the set has.

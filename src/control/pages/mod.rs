@@ -15,64 +15,44 @@ mod second_factor;
 mod setup;
 mod view;
 
-use super::ControlState;
+use super::{ControlState, RouteTable};
 use axum::Router;
-use axum::routing::{get, post};
 
-/// Method and path of every page.
-pub(super) const ROUTES: &[(&str, &str)] = &[
-    ("GET", "/platform"),
-    ("GET", "/admin-console"),
-    ("GET", "/platform/assets/{file}"),
-    ("GET", "/platform/setup"),
-    ("POST", "/platform/setup"),
-    ("GET", "/platform/signed-out"),
-    ("POST", "/platform/logout"),
-    ("GET", "/platform/me"),
-    ("GET", "/platform/me/password"),
-    ("POST", "/platform/me/password"),
-    ("GET", "/platform/me/2fa"),
-    ("POST", "/platform/me/2fa"),
-    ("POST", "/platform/me/2fa/confirm"),
-    ("POST", "/platform/me/2fa/backup-codes"),
-    ("GET", "/platform/admins"),
-    ("POST", "/platform/admins"),
-    ("GET", "/platform/admins/new"),
-    ("GET", "/platform/admins/{user}"),
-    ("POST", "/platform/admins/{user}/disable"),
-    ("POST", "/platform/admins/{user}/enable"),
-    ("POST", "/platform/admins/{user}/reset-factors"),
-    ("POST", "/platform/admins/{user}/initial-password"),
-    ("GET", "/platform/orgs"),
-    ("POST", "/platform/orgs"),
-    ("GET", "/platform/orgs/new"),
-    ("GET", "/platform/audit-log"),
-];
+/// Every page.
+pub(super) fn routes() -> RouteTable {
+    RouteTable::default()
+        .get("/platform", view::home)
+        .get("/admin-console", view::home)
+        .get("/platform/assets/{file}", view::asset)
+        .get("/platform/setup", setup::show)
+        .post("/platform/setup", setup::submit)
+        .get("/platform/signed-out", setup::signed_out)
+        .post("/platform/logout", setup::sign_out)
+        .get("/platform/me", account::show)
+        .get("/platform/me/password", account::password)
+        .post("/platform/me/password", account::change_password)
+        .get("/platform/me/2fa", second_factor::show)
+        .post("/platform/me/2fa", second_factor::begin)
+        .post("/platform/me/2fa/confirm", second_factor::confirm)
+        .post("/platform/me/2fa/backup-codes", second_factor::backup_codes)
+        .get("/platform/admins", admins::list)
+        .post("/platform/admins", admins::create)
+        .get("/platform/admins/new", admins::new)
+        .get("/platform/admins/{user}", admins::show)
+        .post("/platform/admins/{user}/disable", admins::disable)
+        .post("/platform/admins/{user}/enable", admins::enable)
+        .post("/platform/admins/{user}/reset-factors", admins::reset_factors)
+        .post("/platform/admins/{user}/initial-password", admins::initial_password)
+        .get("/platform/orgs", orgs::list)
+        .post("/platform/orgs", orgs::register)
+        .get("/platform/orgs/new", orgs::new)
+        .get("/platform/audit-log", audit_log::show)
+}
 
-/// The pages.
+/// What serves them.
 pub(super) fn router(state: ControlState) -> Router {
-    Router::new()
-        .route("/platform", get(view::home))
-        .route("/admin-console", get(view::home))
-        .route("/platform/assets/{file}", get(view::asset))
-        .route("/platform/setup", get(setup::show).post(setup::submit))
-        .route("/platform/signed-out", get(setup::signed_out))
-        .route("/platform/logout", post(setup::sign_out))
-        .route("/platform/me", get(account::show))
-        .route("/platform/me/password", get(account::password).post(account::change_password))
-        .route("/platform/me/2fa", get(second_factor::show).post(second_factor::begin))
-        .route("/platform/me/2fa/confirm", post(second_factor::confirm))
-        .route("/platform/me/2fa/backup-codes", post(second_factor::backup_codes))
-        .route("/platform/admins", get(admins::list).post(admins::create))
-        .route("/platform/admins/new", get(admins::new))
-        .route("/platform/admins/{user}", get(admins::show))
-        .route("/platform/admins/{user}/disable", post(admins::disable))
-        .route("/platform/admins/{user}/enable", post(admins::enable))
-        .route("/platform/admins/{user}/reset-factors", post(admins::reset_factors))
-        .route("/platform/admins/{user}/initial-password", post(admins::initial_password))
-        .route("/platform/orgs", get(orgs::list).post(orgs::register))
-        .route("/platform/orgs/new", get(orgs::new))
-        .route("/platform/audit-log", get(audit_log::show))
+    routes()
+        .router()
         .layer(axum::middleware::from_fn_with_state(state.site, problem::as_page))
         .with_state(state)
 }

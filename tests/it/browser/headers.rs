@@ -1,7 +1,7 @@
 //! What a browser is told and what it is held to: S-18 to S-22 of the security facts, on raw answers.
 
 use crate::support::{Answer, Gateway, GatewayBuilder, totp};
-use drawbridge::control::ROUTES;
+use drawbridge::control::routes;
 
 /// Pages that anybody may see, and pages of staff.
 const OPEN: [&str; 2] = ["/platform/login", "/platform/signed-out"];
@@ -95,7 +95,7 @@ async fn s_19_the_cookie_is_short() {
 async fn s_20_only_our_own_pages_change_anything_by_cookie() {
     let gateway = gateway();
     let cookie = cookie(&gateway).await;
-    let changing = ROUTES.iter().flat_map(|part| part.iter()).filter(|(method, _)| *method != "GET");
+    let changing = routes().into_iter().filter(|(method, _)| *method != "GET");
     let mut tried = 0;
     for (method, path) in changing {
         let path = path
