@@ -356,7 +356,7 @@ impl Access {
                 })
             })
             .await?;
-        Ok(Issued { token: Secret::new(token.expose()), expires_at })
+        Ok(Issued { token: token.into_secret(), expires_at })
     }
 
     fn access_token(

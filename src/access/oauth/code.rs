@@ -9,11 +9,8 @@ use crate::audit::entry::Stage;
 use crate::audit::write_act;
 use crate::domain::ids::{PlatformUserId, SessionId, Subject};
 use crate::domain::{Event, Millis, Principal, RevokeReason, Secret};
-use crate::identity::{AccessGrant, AccessSubject, is_verifier, pkce_proves};
+use crate::identity::{AccessGrant, AccessSubject, AuthorizationCode, is_verifier, pkce_proves};
 use crate::store::{ChangeRecord, Effect, Row, StoreError, Tx};
-use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use serde::{Deserialize, Serialize};
 
 /// How long a code may be redeemed, milliseconds (ASVS 10.4.2).
@@ -26,7 +23,7 @@ const TICKET: &str = "ticket";
 /// What a client wants redeemed.
 #[derive(Debug, Clone)]
 pub struct CodeGrant {
-    code: Secret,
+    code: AuthorizationCode,
     redirect_uri: String,
     verifier: Secret,
 }
@@ -83,12 +80,12 @@ impl CodeGrant {
                 "`code_verifier` has 43 to 128 characters of A-Z a-z 0-9 - . _ ~",
             ));
         }
-        Ok(Self {
-            code: Secret::new(needed("code", "`code` is missing")?),
-            redirect_uri: needed("redirect_uri", "`redirect_uri` is missing: give that of the request")?
-                .to_owned(),
-            verifier: Secret::new(verifier),
-        })
+        let code = needed("code", "`code` is missing")?;
+        let redirect_uri =
+            needed("redirect_uri", "`redirect_uri` is missing: give that of the request")?.to_owned();
+        // What can't be a code of ours is as unknown as any other.
+        let code = AuthorizationCode::parse(code).ok_or_else(invalid_grant)?;
+        Ok(Self { code, redirect_uri, verifier: Secret::new(verifier) })
     }
 }
 
@@ -97,10 +94,6 @@ const fn invalid_grant() -> OAuthError {
         "invalid_grant",
         "the code is unknown, used, expired, or not for this client, redirect URI and verifier; sign in again",
     )
-}
-
-fn hash(code: &str) -> String {
-    hex::encode(digest(&SHA256, code.as_bytes()))
 }
 
 impl Access {
@@ -113,10 +106,8 @@ impl Access {
         request: AuthorizationRequest,
         signed_in: &SignedIn,
     ) -> Result<String, ActError> {
-        let mut bytes = [0_u8; 32];
-        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| ActError::Busy)?;
-        let code = format!("dbc_{}", BASE64URL.encode(bytes));
-        let (hash, session, kept) = (hash(&code), signed_in.session.clone(), request.clone());
+        let code = AuthorizationCode::generate().ok_or(ActError::Busy)?;
+        let (hash, session, kept) = (code.hash(), signed_in.session.clone(), request.clone());
         self.act(move |tx| {
             let (hash, session, kept) = (hash.clone(), session.clone(), kept.clone());
             Box::pin(async move {
@@ -142,6 +133,7 @@ impl Access {
         })
         .await?;
         let until = self.clock.now() + CODE_TTL;
+        let code = code.into_secret().expose().to_owned();
         self.oauth.seal(TICKET, until, &Ticket { request, code }).ok_or(ActError::Busy)
     }
 
@@ -194,7 +186,7 @@ impl Access {
 /// Whether it is a code that was given to somebody, whatever became of it.
 async fn is_code(tx: &mut Tx, grant: &CodeGrant) -> Result<bool, StoreError> {
     let sql = "SELECT hash FROM authorization_code WHERE hash = $1";
-    Ok(tx.row(sql, &[hash(grant.code.expose()).into()]).await?.is_some())
+    Ok(tx.row(sql, &[grant.code.hash().into()]).await?.is_some())
 }
 
 /// The session that a code was for.
@@ -216,7 +208,7 @@ async fn redeem_in(
     grant: &CodeGrant,
     request: &RequestInfo,
 ) -> Result<Done<Option<Redeemed>>, ActError> {
-    let hash = hash(grant.code.expose());
+    let hash = grant.code.hash();
     let found = "SELECT session_id, redeemed_at, client_id, redirect_uri, code_challenge FROM authorization_code \
                  WHERE hash = $1";
     let args = [hash.as_str().into()];

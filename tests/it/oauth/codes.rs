@@ -68,7 +68,7 @@ async fn s_34_the_verifier_belongs_to_the_challenge() {
     let gateway = Gateway::demo();
     let flow = Flow::at(&gateway);
     let code = flow.code("staff", 0).await;
-    let other = "e".repeat(43);
+    let (other, unknown) = ("e".repeat(43), format!("dbc_{}", "A".repeat(43)));
     for (change, error) in [
         (("code_verifier", other.as_str()), "invalid_grant"),
         (("code_verifier", ""), "invalid_request"),
@@ -76,6 +76,7 @@ async fn s_34_the_verifier_belongs_to_the_challenge() {
         (("code_verifier", &"é".repeat(30)), "invalid_request"),
         (("code", ""), "invalid_request"),
         (("code", "dbc_unknown"), "invalid_grant"),
+        (("code", unknown.as_str()), "invalid_grant"),
         (("redirect_uri", ""), "invalid_request"),
         (("redirect_uri", "http://127.0.0.1:49153/callback"), "invalid_grant"),
     ] {
