@@ -1,6 +1,7 @@
 //! `drawbridge keys`: the keys that sign tokens.
 
 use super::{Exit, FormatArg, Printer, operate};
+use crate::app::open_access;
 use crate::domain::rfc3339;
 use crate::identity::Rotation;
 use std::path::PathBuf;
@@ -41,7 +42,7 @@ pub struct Rotate {
 #[must_use]
 pub fn run(args: Args) -> Exit {
     let Command::Rotate(Rotate { config, now, forget_old, format }) = args.command;
-    operate(&config, move |access| async move {
+    operate(&config, open_access, async move |access| {
         let rotated = access.rotate_keys(Rotation { now, forget_old }).await?;
         let (from, until) = (rfc3339(rotated.signs_from), rfc3339(rotated.old_until));
         match format {

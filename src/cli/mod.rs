@@ -24,7 +24,8 @@ pub mod witness;
 pub use printer::Printer;
 
 use crate::access::{Access, ActError};
-use crate::app::{StartError, open_access, open_access_alone};
+use crate::app::StartError;
+use crate::audit::AuditWriter;
 use crate::config::{self, Config};
 use crate::domain::Format;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -160,34 +161,19 @@ fn run_on_runtime(work: impl Future<Output = Result<(), StartError>>) -> Exit {
     }
 }
 
-/// An operator's command: opens the records of a configured server and runs `work` on them.
-fn operate<F>(config: &Path, work: impl FnOnce(Arc<Access>) -> F) -> Exit
-where
-    F: Future<Output = Result<(), ActError>>,
-{
+/// An operator's command: opens the records of a configured server and runs `work` on them. `open` is
+/// [`crate::app::open_access`], or [`crate::app::open_access_alone`] for a command that takes access away.
+fn operate(
+    config: &Path,
+    open: impl AsyncFnOnce(&Config) -> Result<(Arc<Access>, AuditWriter), StartError>,
+    work: impl AsyncFnOnce(Arc<Access>) -> Result<(), ActError>,
+) -> Exit {
     let config = match load_config(config) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
     run_on_runtime(async move {
-        let (access, audit) = open_access(&config).await?;
-        let result = work(access).await;
-        audit.drain().await;
-        result.map_err(StartError::from)
-    })
-}
-
-/// The same for a command that takes access away.
-fn operate_alone<F>(config: &Path, work: impl FnOnce(Arc<Access>) -> F) -> Exit
-where
-    F: Future<Output = Result<(), ActError>>,
-{
-    let config = match load_config(config) {
-        Ok(config) => config,
-        Err(exit) => return exit,
-    };
-    run_on_runtime(async move {
-        let (access, audit) = open_access_alone(&config).await?;
+        let (access, audit) = open(&config).await?;
         let result = work(access).await;
         audit.drain().await;
         result.map_err(StartError::from)

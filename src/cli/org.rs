@@ -2,6 +2,7 @@
 
 use super::{Exit, FormatArg, Printer, operate, print_id};
 use crate::access::NewOrg;
+use crate::app::open_access;
 use std::path::PathBuf;
 
 /// Arguments of `org`.
@@ -63,14 +64,14 @@ pub struct List {
 pub fn run(args: Args) -> Exit {
     match args.command {
         Command::Add(Add { config, name, slug, plan, owner_email, no_support_access, format }) => {
-            operate(&config, move |access| async move {
+            operate(&config, open_access, async move |access| {
                 let allow_platform_impersonation = !no_support_access;
                 let new = NewOrg { slug, name, plan, owner_email, allow_platform_impersonation };
                 print_id(format, access.provision_org(new).await?.as_str());
                 Ok(())
             })
         }
-        Command::List(List { config, format }) => operate(&config, move |access| async move {
+        Command::List(List { config, format }) => operate(&config, open_access, async move |access| {
             for org in access.all_orgs().await? {
                 match format {
                     FormatArg::Human => {

@@ -2,6 +2,7 @@
 
 use super::{Exit, FormatArg, Printer, operate};
 use crate::access::accounts::InitialPassword;
+use crate::app::open_access;
 use crate::domain::rfc3339;
 use std::path::PathBuf;
 
@@ -42,7 +43,7 @@ pub(super) fn print_initial(format: FormatArg, email: &str, initial: &InitialPas
 #[must_use]
 pub fn run(args: Args) -> Exit {
     let Args { config, email, display_name, format } = args;
-    operate(&config, move |access| async move {
+    operate(&config, open_access, async move |access| {
         let made = access.bootstrap_by_operator(&email, display_name.as_deref(), None).await?;
         print_initial(format, &email, &made);
         Ok(())

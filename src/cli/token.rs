@@ -1,6 +1,7 @@
 //! `drawbridge token`: the operator issues tokens on a configured server, for scripts and tests that sign nobody in.
 
 use super::{Exit, FormatArg, Printer, operate};
+use crate::app::open_access;
 use crate::domain::{Millis, rfc3339};
 use std::path::PathBuf;
 
@@ -59,7 +60,7 @@ pub struct Whose {
 pub fn run(args: Args) -> Exit {
     let Command::Issue(issue) = args.command;
     let Issue { config, whose, org, ttl, format } = issue;
-    operate(&config, move |access| async move {
+    operate(&config, open_access, async move |access| {
         let ttl = Millis::from(ttl) * 1000;
         let issued = match (whose.platform_user, whose.org_user, whose.bot) {
             (Some(email), ..) => access.issue_platform_token(&email, ttl).await?,

@@ -1,8 +1,9 @@
 //! `drawbridge user`: the operator sets up people and bots on a configured server.
 
 use super::setup::print_initial;
-use super::{Exit, FormatArg, Printer, operate, operate_alone, print_id};
+use super::{Exit, FormatArg, Printer, operate, print_id};
 use crate::access::NewPerson;
+use crate::app::{open_access, open_access_alone};
 use crate::domain::OrgRole;
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -169,7 +170,7 @@ impl From<OrgRoleArg> for OrgRole {
 pub fn run(args: Args) -> Exit {
     match args.command {
         Command::AddPlatform(AddPlatform { config, email, display_name, roles, format }) => {
-            operate(&config, move |access| async move {
+            operate(&config, open_access, async move |access| {
                 let roles = roles.into_iter().map(PlatformRole::name).collect();
                 let id = access.provision_platform_user(NewPerson { email, display_name }, roles).await?;
                 print_id(format, id.as_str());
@@ -177,7 +178,7 @@ pub fn run(args: Args) -> Exit {
             })
         }
         Command::AddOrgUser(AddOrgUser { config, org, email, display_name, role, format }) => {
-            operate(&config, move |access| async move {
+            operate(&config, open_access, async move |access| {
                 let org = access.find_org(&org).await?;
                 let id =
                     access.provision_org_user(NewPerson { email, display_name }, org, role.into()).await?;
@@ -186,20 +187,20 @@ pub fn run(args: Args) -> Exit {
             })
         }
         Command::AddBot(AddBot { config, org, name, role, format }) => {
-            operate(&config, move |access| async move {
+            operate(&config, open_access, async move |access| {
                 let org = access.find_org(&org).await?;
                 print_id(format, access.provision_bot(&name, org, role.into()).await?.as_str());
                 Ok(())
             })
         }
         Command::Password(Password { config, email, reset_second_factor, format }) => {
-            operate_alone(&config, move |access| async move {
+            operate(&config, open_access_alone, async move |access| {
                 let issued = access.initial_password_by_operator(&email, reset_second_factor).await?;
                 print_initial(format, &email, &issued);
                 Ok(())
             })
         }
-        Command::List(List { config, format }) => operate(&config, move |access| async move {
+        Command::List(List { config, format }) => operate(&config, open_access, async move |access| {
             let mut after: Option<String> = None;
             loop {
                 let page = access.platform_users(500, after.as_deref()).await?;
