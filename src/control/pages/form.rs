@@ -1,6 +1,7 @@
 //! Forms as they come in, and as they are shown again.
 
 use crate::access::ActError;
+use crate::access::accounts::StepUp;
 use crate::console::form::FormFault;
 use crate::control::error::{ApiError, Fault};
 use crate::control::extract::Call;
@@ -8,6 +9,9 @@ use crate::domain::Secret;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use std::collections::HashMap;
+
+/// The fields of a form that asks for nothing but the step-up.
+pub(super) const STEP_UP: &[&str] = &["current", "otp"];
 
 /// Fields of a form, each once.
 pub(super) struct Form(HashMap<String, Secret>);
@@ -54,6 +58,13 @@ impl Form {
     pub(super) fn code(&self, name: &str) -> Option<Secret> {
         let code: String = self.text(name).split_whitespace().collect();
         Some(code).filter(|code| !code.is_empty()).map(Secret::new)
+    }
+
+    /// What is asked for again before a credential changes: the fields of [`STEP_UP`].
+    pub(super) fn step_up(&self) -> StepUp {
+        // Not trimmed: a password is what was typed.
+        let current = Some(self.secret("current")).filter(|typed| !typed.expose().is_empty());
+        StepUp { current, otp: self.code("otp") }
     }
 
     /// Trimmed; empty if it is missing.
@@ -133,4 +144,23 @@ pub(super) fn again(
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Form, Secret};
+
+    #[test]
+    fn a_step_up_takes_the_password_as_typed_and_the_code_without_blanks() {
+        let step_up = |fields: &[(&str, &str)]| {
+            let fields = fields.iter().map(|(name, typed)| ((*name).to_owned(), Secret::new(*typed)));
+            let step_up = Form(fields.collect()).step_up();
+            let text = |secret: Option<Secret>| secret.map(|secret| secret.expose().to_owned());
+            (text(step_up.current), text(step_up.otp))
+        };
+        let typed = step_up(&[("current", " with blanks "), ("otp", " 123 456 ")]);
+        assert_eq!(typed, (Some(" with blanks ".to_owned()), Some("123456".to_owned())));
+        assert_eq!(step_up(&[("current", ""), ("otp", "  ")]), (None, None));
+        assert_eq!(step_up(&[]), (None, None));
+    }
 }

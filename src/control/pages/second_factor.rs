@@ -1,9 +1,8 @@
 //! One's own second factor: enrolling it, confirming it, its backup codes.
 
 use super::account::own;
-use super::form::{Form, again};
+use super::form::{Form, STEP_UP, again};
 use super::view::{self, staff};
-use crate::access::accounts::StepUp;
 use crate::console::form::FormFault;
 use crate::console::pages::{BackupCodesPage, EnrolPage, SecondFactorPage, ShownOnce};
 use crate::control::ControlState;
@@ -37,11 +36,10 @@ pub(super) async fn begin(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let form = Form::read(&call, &headers, &body, &["current", "otp"])?;
+    let form = Form::read(&call, &headers, &body, STEP_UP)?;
     let (user, account) = (staff(&call)?, own(&state, &call).await?);
-    let step_up = StepUp { current: form.optional("current").map(Secret::new), otp: form.code("otp") };
     let request = &call.caller.request;
-    let begun = state.access.begin_enrolment(call.permit()?, call.known()?, step_up, request).await;
+    let begun = state.access.begin_enrolment(call.permit()?, call.known()?, form.step_up(), request).await;
     match call.act(begun) {
         Ok(enrolment) => {
             let shown = EnrolPage {
@@ -98,11 +96,10 @@ pub(super) async fn backup_codes(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let form = Form::read(&call, &headers, &body, &["current", "otp"])?;
+    let form = Form::read(&call, &headers, &body, STEP_UP)?;
     let (user, account) = (staff(&call)?, own(&state, &call).await?);
-    let step_up = StepUp { current: form.optional("current").map(Secret::new), otp: form.code("otp") };
     let request = &call.caller.request;
-    let made = state.access.new_backup_codes(call.permit()?, call.known()?, step_up, request).await;
+    let made = state.access.new_backup_codes(call.permit()?, call.known()?, form.step_up(), request).await;
     match call.act(made) {
         Ok(made) => Ok(view::show(state.site, &codes(&call, user, &made))),
         Err(error) => again(error, &[], |fault, status| {
