@@ -30,11 +30,6 @@ impl Asset {
         Self { path: format!("{FOLDER}{stem}-{digest}.{extension}"), media_type, text }
     }
 
-    #[cfg(test)]
-    pub(super) fn text(&self) -> &'static str {
-        self.text
-    }
-
     /// Its path on the gateway.
     #[must_use]
     pub fn path(&self) -> &str {

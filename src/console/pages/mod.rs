@@ -1,5 +1,5 @@
 //! One page each: what it shows, as data for its template. `sample` is one that is filled in, for the tests of all
-//! pages (labels, headings, ids) and for pictures of them.
+//! pages (labels, headings, ids, nesting).
 
 mod account;
 mod admins;
@@ -9,7 +9,7 @@ mod setup;
 
 pub use account::{BackupCodesPage, EnrolPage, MePage, PasswordPage, SecondFactorPage, ShownOnce};
 pub use admins::{AdminPage, AdminsPage, InitialPasswordPage, NewAdminPage, User};
-pub use audit_log::{AuditLogPage, FilterFields, Member, ShownEntry, shown_time};
+pub use audit_log::{AuditLogPage, FilterFields, ShownEntry, shown_time};
 pub use orgs::{NewOrgPage, OrgsPage, ShownOrg};
 pub use setup::{SetupPage, SignedOutPage};
 

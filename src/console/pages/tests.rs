@@ -1,7 +1,7 @@
 //! All pages by their samples: rules that a page's text alone shows. The browser tests look at what is drawn.
 
 use super::*;
-use crate::console::assets;
+use crate::console::LoginPage;
 use crate::console::problem::ProblemPage;
 use crate::domain::ids::RequestId;
 use crate::domain::problem::Problem;
@@ -21,6 +21,8 @@ fn all() -> Vec<(&'static str, String)> {
     let begin = SecondFactorPage { enrolled: false, ..SecondFactorPage::sample() };
     let again = EnrolPage { shown: None, ..EnrolPage::sample() };
     vec![
+        page("login", &LoginPage::sample()),
+        page("login-code", &LoginPage::sample().asking_for_code("proved".to_owned())),
         page("me", &MePage::sample()),
         page("password", &PasswordPage::sample()),
         page("second-factor", &SecondFactorPage::sample()),
@@ -103,18 +105,44 @@ fn a_field_s_fault_is_tied_to_it() {
     assert!(!other.contains("aria-invalid"), "{other}");
 }
 
-/// Leaves the samples in the folder that `DRAWBRIDGE_PAGES` names.
-#[test]
-#[ignore = "makes files to be looked at"]
-fn samples_to_be_looked_at() {
-    let folder = std::env::var("DRAWBRIDGE_PAGES").unwrap();
-    let folder = std::path::Path::new(&folder);
-    for asset in [&*assets::STYLESHEET, &*assets::ICON] {
-        let at = folder.join(asset.path().trim_start_matches('/'));
-        std::fs::create_dir_all(at.parent().unwrap()).unwrap();
-        std::fs::write(at, asset.text()).unwrap();
+/// What is wrong with the nesting of elements: a browser would mend it, each in its own way.
+fn misnested(html: &str) -> Option<String> {
+    const VOID: [&str; 6] = ["br", "hr", "img", "input", "link", "meta"];
+    // A start tag of these ends a paragraph, whatever the template meant.
+    const BLOCKS: [&str; 14] = [
+        "details", "div", "dl", "form", "h1", "h2", "h3", "main", "nav", "ol", "p", "section", "table", "ul",
+    ];
+    let mut open = Vec::new();
+    for tag in html.split('<').skip(1) {
+        let Some((tag, _)) = tag.split_once('>') else { return Some(format!("<{tag} has no end")) };
+        let name = tag.split([' ', '\n', '/']).next().unwrap();
+        if let Some(ended) = tag.strip_prefix('/') {
+            match open.pop() {
+                Some(last) if last == ended => {}
+                last => return Some(format!("</{ended}> ends {last:?}")),
+            }
+        } else if BLOCKS.contains(&name) && open.contains(&"p") {
+            return Some(format!("<{tag}> stands in a paragraph"));
+        } else if !(tag.starts_with('!') || tag.ends_with('/') || VOID.contains(&name)) {
+            open.push(name);
+        }
     }
+    open.pop().map(|left| format!("<{left}> is never ended"))
+}
+
+#[test]
+fn every_element_is_ended_where_it_began() {
     for (name, html) in all() {
-        std::fs::write(folder.join(format!("{name}.html")), html).unwrap();
+        assert_eq!(misnested(&html), None, "{name}: {html}");
+    }
+    for (wrong, why) in [
+        ("<p><b>x</p></b>", "</p> ends Some(\"b\")"),
+        ("<ul><li>x</ul>", "</ul> ends Some(\"li\")"),
+        ("x</p>", "</p> ends None"),
+        ("<main><br>", "<main> is never ended"),
+        ("<p><div>x</div></p>", "<div> stands in a paragraph"),
+        ("<p", "<p has no end"),
+    ] {
+        assert_eq!(misnested(wrong).as_deref(), Some(why), "{wrong}");
     }
 }
