@@ -2,7 +2,7 @@
 
 use super::error::{ApiError, Fault};
 use crate::access::{ActError, Caller, Known};
-use crate::domain::ids::RequestId;
+use crate::domain::ids::{PlatformUserId, RequestId};
 use crate::domain::{Org, Principal};
 use crate::policy::Permit;
 use axum::extract::FromRequestParts;
@@ -48,6 +48,11 @@ impl Call {
     /// The org that the request is about.
     pub(super) fn org(&self) -> Result<&Arc<Org>, ApiError> {
         self.caller.org.as_ref().ok_or_else(|| self.fault(Fault::Act(ActError::NoPermit)))
+    }
+
+    /// The member of staff whose identifier stands in the path; what can't be one is nobody's.
+    pub(super) fn platform_user(&self, id: &str) -> Result<PlatformUserId, ApiError> {
+        PlatformUserId::parse(id).map_err(|_| self.fault(Fault::Act(ActError::NotFound("platform user"))))
     }
 
     /// A JSON body, whatever its content type; unknown members are refused by the type itself.

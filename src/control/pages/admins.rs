@@ -31,10 +31,6 @@ fn shown(record: &PlatformUserRecord) -> User {
     }
 }
 
-fn id_of(call: &Call, id: &str) -> Result<PlatformUserId, ApiError> {
-    PlatformUserId::parse(id).map_err(|_| call.fault(Fault::Act(ActError::NotFound("platform user"))))
-}
-
 async fn record(
     state: &ControlState,
     call: &Call,
@@ -159,7 +155,7 @@ pub(super) async fn show(
         }
         _ => "",
     };
-    let record = record(&state, &call, &id_of(&call, &id)?).await?;
+    let record = record(&state, &call, &call.platform_user(&id)?).await?;
     Ok(view::show(state.site, &one_page(staff(&call)?, &record, done, FormFault::default(), None)))
 }
 
@@ -194,7 +190,7 @@ pub(super) async fn disable(
 ) -> Result<Response, ApiError> {
     const FIELDS: [&str; 4] = ["reason", "cause", "ticket_ref", "approved_by"];
     let form = Form::read(&call, &headers, &body, &FIELDS)?;
-    let id = id_of(&call, &id)?;
+    let id = call.platform_user(&id)?;
     let cause = match form.text("cause").as_str() {
         "" => None,
         "departure" => Some(Cause::Departure),
@@ -216,6 +212,18 @@ pub(super) async fn disable(
     after(&state, &call, &id, &form, &FIELDS, "disabled", done).await
 }
 
+/// Whom an act is about, and the form in which a reason is all that is asked for.
+fn reasoned(
+    call: &Call,
+    id: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(PlatformUserId, Form, Reason), ApiError> {
+    let form = Form::read(call, headers, body, &["reason"])?;
+    let reason = Reason::new(form.optional("reason").as_deref());
+    Ok((call.platform_user(id)?, form, reason))
+}
+
 /// `POST /platform/admins/{user}/enable`.
 pub(super) async fn enable(
     State(state): State<ControlState>,
@@ -224,9 +232,7 @@ pub(super) async fn enable(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let form = Form::read(&call, &headers, &body, &["reason"])?;
-    let id = id_of(&call, &id)?;
-    let reason = Reason::new(form.optional("reason").as_deref());
+    let (id, form, reason) = reasoned(&call, &id, &headers, &body)?;
     let request = &call.caller.request;
     let done = state.access.enable(call.permit()?, call.known()?, id.clone(), reason, request).await;
     after(&state, &call, &id, &form, &[], "enabled", done).await
@@ -240,9 +246,7 @@ pub(super) async fn reset_factors(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let form = Form::read(&call, &headers, &body, &["reason"])?;
-    let id = id_of(&call, &id)?;
-    let reason = Reason::new(form.optional("reason").as_deref());
+    let (id, form, reason) = reasoned(&call, &id, &headers, &body)?;
     let request = &call.caller.request;
     let done = state.access.reset_factors(call.permit()?, call.known()?, id.clone(), reason, request).await;
     after(&state, &call, &id, &form, &[], "reset", done).await
@@ -256,10 +260,8 @@ pub(super) async fn initial_password(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let form = Form::read(&call, &headers, &body, &["reason"])?;
-    let id = id_of(&call, &id)?;
+    let (id, form, reason) = reasoned(&call, &id, &headers, &body)?;
     let (user, record) = (staff(&call)?, record(&state, &call, &id).await?);
-    let reason = Reason::new(form.optional("reason").as_deref());
     let request = &call.caller.request;
     let issued =
         state.access.new_initial_password(call.permit()?, call.known()?, id.clone(), reason, request).await;

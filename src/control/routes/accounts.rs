@@ -34,6 +34,12 @@ struct StepUpBody {
     otp: Option<Secret>,
 }
 
+impl From<StepUpBody> for StepUp {
+    fn from(StepUpBody { current, otp }: StepUpBody) -> Self {
+        Self { current, otp }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ConfirmBody {
@@ -74,8 +80,7 @@ pub(super) async fn begin_enrolment(
     call: Call,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let StepUpBody { current, otp } = call.body(&body)?;
-    let step_up = StepUp { current, otp };
+    let step_up = call.body::<StepUpBody>(&body)?.into();
     let begun =
         state.access.begin_enrolment(call.permit()?, call.known()?, step_up, &call.caller.request).await;
     let begun = call.act(begun)?;
@@ -103,8 +108,7 @@ pub(super) async fn renew_backup_codes(
     call: Call,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let StepUpBody { current, otp } = call.body(&body)?;
-    let step_up = StepUp { current, otp };
+    let step_up = call.body::<StepUpBody>(&body)?.into();
     let made =
         state.access.new_backup_codes(call.permit()?, call.known()?, step_up, &call.caller.request).await;
     Ok(answer(&state, shown(&call.act(made)?), None))

@@ -1,11 +1,10 @@
 //! Platform accounts: list, create, disable, enable, and their credentials.
 
 use crate::access::accounts::NewAccount;
-use crate::access::{ActError, Cause, DisableRequest, Reason};
+use crate::access::{Cause, DisableRequest, Reason};
 use crate::control::error::{ApiError, Fault};
 use crate::control::extract::{Call, Query};
 use crate::control::{ControlState, json};
-use crate::domain::ids::PlatformUserId;
 use crate::domain::rfc3339;
 use axum::Json;
 use axum::body::Bytes;
@@ -64,10 +63,6 @@ struct ReasonBody {
     reason: Option<String>,
 }
 
-fn user_of(call: &Call, id: &str) -> Result<PlatformUserId, ApiError> {
-    PlatformUserId::parse(id).map_err(|_| call.fault(Fault::Act(ActError::NotFound("platform user"))))
-}
-
 /// `GET /api/v1/platform/users`: all accounts, newest first.
 pub(super) async fn list(
     State(state): State<ControlState>,
@@ -89,7 +84,7 @@ pub(super) async fn disable(
 ) -> Result<Json<Value>, ApiError> {
     let body: DisableBody = call.body(&body)?;
     let asked = DisableRequest {
-        user: user_of(&call, &user)?,
+        user: call.platform_user(&user)?,
         reason: Reason::new(body.reason.as_deref()),
         ticket_ref: body.ticket_ref.map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()),
         cause: body.cause.map(Cause::from),
@@ -108,7 +103,7 @@ pub(super) async fn enable(
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {
     let body: ReasonBody = call.body(&body)?;
-    let user = user_of(&call, &user)?;
+    let user = call.platform_user(&user)?;
     let reason = Reason::new(body.reason.as_deref());
     let done = state.access.enable(call.permit()?, call.known()?, user, reason, &call.caller.request).await;
     Ok(Json(json!({ "id": call.act(done)?.id, "disabled_at": null })))
@@ -140,7 +135,7 @@ pub(super) async fn initial_password(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let body: ReasonBody = call.body(&body)?;
-    let (user, reason) = (user_of(&call, &user)?, Reason::new(body.reason.as_deref()));
+    let (user, reason) = (call.platform_user(&user)?, Reason::new(body.reason.as_deref()));
     let (permit, known, request) = (call.permit()?, call.known()?, &call.caller.request);
     let made = call.act(state.access.new_initial_password(permit, known, user, reason, request).await)?;
     let mut answer = json!({});
@@ -156,7 +151,7 @@ pub(super) async fn reset_factors(
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {
     let body: ReasonBody = call.body(&body)?;
-    let (id, reason) = (user_of(&call, &user)?, Reason::new(body.reason.as_deref()));
+    let (id, reason) = (call.platform_user(&user)?, Reason::new(body.reason.as_deref()));
     let (permit, known, request) = (call.permit()?, call.known()?, &call.caller.request);
     let ended = call.act(state.access.reset_factors(permit, known, id.clone(), reason, request).await)?;
     Ok(Json(json!({ "id": id, "ended": ended })))
