@@ -31,21 +31,7 @@ impl RequestInfo {
     /// The context of a decision about this request at `now`; what only handlers know is zero.
     #[must_use]
     pub fn context(&self, now: Millis, session: &Session) -> Context<'_> {
-        Context {
-            now,
-            source_address: self.source_address,
-            method: &self.method,
-            path: &self.path,
-            session_age: (now - session.started_at).max(0) / 1000,
-            live_impersonations: 0,
-            reason_length: 0,
-            has_ticket: false,
-            cause: "",
-            acknowledged: false,
-            target_is_self: false,
-            target_is_admin: false,
-            active_admins: 0,
-        }
+        Context::of_request(now, self.source_address, &self.method, &self.path, session.started_at)
     }
 }
 

@@ -173,21 +173,7 @@ fn decide(
         action,
         org: org.filter(|_| action.needs_org),
         resource_id,
-        context: &Context {
-            now: asking.now,
-            source_address: asking.source,
-            method: asking.method,
-            path: asking.path,
-            session_age: asking.now.saturating_sub(started_at) / 1000,
-            live_impersonations: 0,
-            reason_length: 0,
-            has_ticket: false,
-            cause: "",
-            acknowledged: false,
-            target_is_self: false,
-            target_is_admin: false,
-            active_admins: 0,
-        },
+        context: &Context::of_request(asking.now, asking.source, asking.method, asking.path, started_at),
         prepared: asking.known.map(|k| &k.prepared),
     })
 }

@@ -77,20 +77,7 @@ fn value(c: &decide::Context<'_>, name: &str) -> RestrictedExpression {
 
 /// A record with every attribute, to check a schema's types against.
 pub(super) fn sample(keys: Keys) -> Option<Context> {
-    let sample = decide::Context {
-        now: 0,
-        source_address: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-        method: "GET",
-        path: "/",
-        session_age: 0,
-        live_impersonations: 0,
-        reason_length: 0,
-        has_ticket: false,
-        cause: "",
-        acknowledged: false,
-        target_is_self: false,
-        target_is_admin: false,
-        active_admins: 0,
-    };
+    let sample =
+        decide::Context::of_request(0, std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), "GET", "/", 0);
     build(&sample, keys)
 }

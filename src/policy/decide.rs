@@ -54,6 +54,34 @@ pub struct Context<'a> {
     pub active_admins: i64,
 }
 
+impl<'a> Context<'a> {
+    /// What is known of every request, of a session that began at `started_at`; what only handlers know is zero.
+    #[must_use]
+    pub fn of_request(
+        now: Millis,
+        source_address: IpAddr,
+        method: &'a str,
+        path: &'a str,
+        started_at: Millis,
+    ) -> Self {
+        Self {
+            now,
+            source_address,
+            method,
+            path,
+            session_age: now.saturating_sub(started_at).max(0) / 1000,
+            live_impersonations: 0,
+            reason_length: 0,
+            has_ticket: false,
+            cause: "",
+            acknowledged: false,
+            target_is_self: false,
+            target_is_admin: false,
+            active_admins: 0,
+        }
+    }
+}
+
 pub use super::prepared::PreparedSlot;
 
 /// What must be written down about a decision, from the `@audit` annotation of the deciding policies.
