@@ -1,6 +1,6 @@
 //! What leaves the logs and what doesn't: gateways of the past on the same records, and people who try.
 
-use crate::support::{Answer, Engine, Gateway, GatewayBuilder, eventually, migrated, on_both_engines};
+use crate::support::{Answer, Engine, Gateway, GatewayBuilder, audit, eventually, migrated, on_both_engines};
 use drawbridge::audit::tree::{Checkpoint, Hash, VerifierKey, parse_hash};
 use drawbridge::domain::{Clock as _, SystemClock, parse_rfc3339};
 use serde_json::Value;
@@ -110,6 +110,19 @@ async fn what_gateways_of_the_past_wrote_leaves_when_it_has_expired(engine: Engi
         let now = continues(&gateway, log, reader, kept).await;
         assert!(now.size > kept.size && now.first >= kept.first);
     }
+    // The same from the customer's side, for a checkpoint all of whose entries have expired.
+    let (_, _, oldest) = kept.iter().find(|(kept, ..)| *kept == log).unwrap();
+    let file = folder.path().join("kept");
+    std::fs::write(&file, &oldest.note).unwrap();
+    let (url, file) = (gateway.url(&log), file.display().to_string());
+    let verify = ["verify", "--url", &url, "--against", &file];
+    // Refused (503) between an expiry and the checkpoint that says so.
+    let verified = async || {
+        let (code, out, _) = audit(gateway.token("owner"), &verify).await;
+        (code == Some(0)).then_some(out)
+    };
+    let out = eventually("verified", verified).await;
+    assert!(out.contains("by the gateway's proof"), "{out}");
 }
 
 /// Method and path of everything that somebody might try.

@@ -1,8 +1,9 @@
 //! Checkpoints that were kept: a log may only have grown since.
 
-use super::{Expect, Fault};
-use crate::audit::tree::{Checkpoint, Hash, LogName, VerifierKey};
-use serde::Serialize;
+use super::{Expect, Fault, Report};
+use crate::audit::tree::{Checkpoint, Hash, LogName, VerifierKey, parse_hash};
+use serde::{Deserialize, Serialize};
+use tlog_tiles::check_tree;
 
 /// A checkpoint that somebody kept.
 #[derive(Debug, Clone)]
@@ -23,6 +24,66 @@ pub struct KeptReport {
     /// Whether its root was computed from the log and is the same. False when that needs entries which have
     /// expired and are in no export.
     pub recomputed: bool,
+    /// Whether the gateway has proved instead that the log grew out of it ([`Growth`]).
+    pub proved: bool,
+}
+
+/// A consistency proof (RFC 6962, §2.1.2), as `…/audit-log/consistency` answers.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Growth {
+    path: Vec<String>,
+    /// The signed note of the tree that it leads to.
+    checkpoint: String,
+}
+
+impl Growth {
+    /// Whether the tree of `size` leaves with `root` is the beginning of that of `newer`.
+    fn proves(&self, size: u64, root: Hash, newer: &Checkpoint) -> bool {
+        let path: Option<Vec<Hash>> = self.path.iter().map(|hash| parse_hash(hash)).collect();
+        // Of an empty log everything is a continuation.
+        size == 0 || path.is_some_and(|path| check_tree(&path, newer.size, newer.root, size, root).is_ok())
+    }
+}
+
+impl Report {
+    /// Kept checkpoints whose entries have expired, so that their roots can't be computed from what was verified.
+    pub fn unproved(&self) -> impl Iterator<Item = &KeptReport> {
+        self.against.iter().filter(|kept| !kept.recomputed && !kept.proved)
+    }
+
+    /// Takes the gateway's proofs that one tree continues both `kept` and what was verified here: then what was
+    /// verified continues `kept`. False: they are of two trees, since the log grew between them; ask again.
+    ///
+    /// # Errors
+    /// The [`Fault`] when one of them doesn't prove it.
+    pub fn prove(&mut self, kept: &Kept, from_kept: &Growth, from_end: &Growth) -> Result<bool, Fault> {
+        let doubt =
+            |what: &str| Fault::new(format!("the gateway's consistency proof isn't to be believed: {what}"));
+        let key = VerifierKey::parse(&self.key).map_err(|error| doubt(&error.to_string()))?;
+        let opened = |note: &str| Checkpoint::open(note, &key).map_err(|error| doubt(&error.to_string()));
+        let (newer, also) = (opened(&from_kept.checkpoint)?, opened(&from_end.checkpoint)?);
+        if newer.size != also.size {
+            return Ok(false);
+        }
+        if newer.root != also.root {
+            return Err(doubt("it signed two trees of the same size"));
+        }
+        let then = opened(&kept.note)?;
+        if !from_kept.proves(then.size, then.root, &newer) {
+            return Err(Fault::new(format!(
+                "the gateway can't prove that the log grew out of the kept checkpoint `{}` of {} entries: the log was rewritten",
+                kept.name, then.size
+            )));
+        }
+        let verified = parse_hash(&self.root).is_some_and(|root| from_end.proves(self.size, root, &newer));
+        if !verified {
+            return Err(doubt("it isn't about the entries that were verified"));
+        }
+        for one in self.against.iter_mut().filter(|one| one.name == kept.name && one.size == then.size) {
+            one.proved = true;
+        }
+        Ok(true)
+    }
 }
 
 /// The comparison with one.
@@ -92,6 +153,11 @@ impl Compared {
     }
 
     pub(super) fn report(&self) -> KeptReport {
-        KeptReport { name: self.name.clone(), size: self.checkpoint.size, recomputed: self.recomputed }
+        KeptReport {
+            name: self.name.clone(),
+            size: self.checkpoint.size,
+            recomputed: self.recomputed,
+            proved: false,
+        }
     }
 }

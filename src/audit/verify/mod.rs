@@ -15,7 +15,7 @@ mod tables;
 mod verifier;
 
 pub use fault::Fault;
-pub use kept::{Kept, KeptReport};
+pub use kept::{Growth, Kept, KeptReport};
 pub use lines::Lines;
 pub use tables::{Failure, Tables, TablesReport};
 pub use verifier::{Report, Verifier};

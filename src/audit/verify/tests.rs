@@ -4,8 +4,10 @@
 use super::sample::{Dice, NOW, Sample, key};
 use super::*;
 use crate::audit::export::{checkpoint_line, entry_line};
-use crate::audit::tree::{VerifierKey, bond};
+use crate::audit::tree::{Hash, VerifierKey, bond};
+use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use serde_json::{Value, json};
+use sha2::Sha256;
 use std::path::Path;
 use std::process::Command;
 
@@ -336,6 +338,66 @@ fn a_report_tells_what_was_checked() {
     assert_eq!(report.against.iter().map(|k| k.recomputed).collect::<Vec<_>>(), [false, true]);
     assert_eq!(report.from.unwrap(), crate::domain::rfc3339(NOW + sample.first as i64));
     assert_eq!(report.key, sample.verifier());
+}
+
+/// What the gateway of `log` answers to whoever knows `from` of its entries.
+fn growth(log: &Sample, from: usize) -> Growth {
+    let mut tree: MemoryBackedTree<Sha256, Vec<u8>> = MemoryBackedTree::new();
+    for (line, bond) in &log.entries {
+        let bond = bond.map_or(Vec::new(), |bond| bond.0.to_vec());
+        tree.push([line.as_bytes(), b"\n", &bond].concat());
+    }
+    let proof = tree.prove_consistency(log.entries.len() - from);
+    let path: Vec<String> =
+        proof.as_bytes().chunks(32).map(|hash| Hash(hash.try_into().unwrap()).to_string()).collect();
+    serde_json::from_value(json!({ "path": path, "checkpoint": log.newest() })).unwrap()
+}
+
+#[test]
+fn what_has_expired_is_compared_by_the_gateway_s_proof() {
+    let mut dice = Dice::new(11);
+    for _ in 0..30 {
+        let sample = loop {
+            let sample = Sample::random(&mut dice);
+            if sample.first > 1 {
+                break sample;
+            }
+        };
+        let (size, then) = (sample.entries.len(), 1 + dice.below(sample.first - 1));
+        let more = |log: &Sample, n: usize| {
+            let mut log = log.clone();
+            log.entries.extend((0..n).map(|n| (format!("{{\"later\":{n}}}"), None)));
+            log.signed = vec![log.entries.len()];
+            log
+        };
+        let other_beginning = |log: &Sample| {
+            let mut log = log.clone();
+            log.entries[0].0.push(' ');
+            log
+        };
+        let now = more(&sample, 1 + dice.below(9));
+        let prove = |kept_of: &Sample, from_kept: &Growth, from_end: &Growth| {
+            let note = kept_of.note_at(then, NOW - 400 * 86_400_000);
+            let kept = Kept { name: "kept".to_owned(), note: note.clone() };
+            let mut report = Case::new("", sample.export()).against(note).verify().unwrap();
+            let done = report.prove(&kept, from_kept, from_end);
+            assert_eq!(report.unproved().count(), usize::from(!matches!(done, Ok(true))));
+            done
+        };
+        let ends = growth(&now, size);
+        assert!(prove(&sample, &growth(&now, then), &ends).unwrap());
+        assert!(!prove(&sample, &growth(&more(&now, 1), then), &ends).unwrap(), "of two trees");
+        let rewritten = prove(&other_beginning(&sample), &growth(&now, then), &ends).unwrap_err();
+        assert!(rewritten.to_string().contains("the log was rewritten"), "{rewritten}");
+        // A tree that continues what was kept, and isn't the one whose entries were given.
+        let forked = other_beginning(&now);
+        let forked =
+            prove(&other_beginning(&sample), &growth(&forked, then), &growth(&forked, size)).unwrap_err();
+        assert!(forked.to_string().contains("isn't about the entries"), "{forked}");
+        let stranger = Sample { key: key(8), ..now.clone() };
+        let strange = prove(&sample, &growth(&stranger, then), &growth(&stranger, size)).unwrap_err();
+        assert!(strange.to_string().contains("isn't to be believed"), "{strange}");
+    }
 }
 
 #[test]

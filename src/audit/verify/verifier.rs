@@ -21,6 +21,8 @@ pub struct Report {
     pub first: u64,
     /// Entries that the log has had in all.
     pub size: u64,
+    /// Root of the tree of all these, in base64.
+    pub root: String,
     /// Time of the first entry.
     pub from: Option<String>,
     /// Time of the last.
@@ -285,6 +287,7 @@ impl State {
             entries: size - self.first,
             first: self.first,
             size,
+            root: newest.root.to_string(),
             from: self.from,
             to: self.to,
             sessions: self.grants.count(),

@@ -2,6 +2,7 @@
 
 use super::{Credential, Trouble, Which};
 use crate::audit::tree::LogName;
+use crate::audit::verify::Growth;
 use reqwest::{Client, Response, StatusCode, Url};
 use serde_json::Value;
 use std::time::Duration;
@@ -106,6 +107,17 @@ impl Remote {
         let mut query = vec![("format", format.to_owned())];
         query.extend(after.map(|after| ("after", after.to_string())));
         good(self.get(&format!("{path}/export"), &query).await?).await
+    }
+}
+
+impl Remote {
+    /// The proof that the log at `path` continues its first `from` entries.
+    pub(super) async fn consistency(&self, path: &str, from: u64) -> Result<Growth, Trouble> {
+        let query = [("from", from.to_string())];
+        let answer = good(self.get(&format!("{path}/consistency"), &query).await?).await?;
+        let text = answer.text().await.map_err(|e| failed(&e))?;
+        serde_json::from_str(&text)
+            .map_err(|e| Trouble::Failed(format!("the gateway's answer isn't a consistency proof: {e}")))
     }
 }
 

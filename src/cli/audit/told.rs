@@ -90,19 +90,17 @@ fn ok(out: &mut Printer, log: &str, found: &TablesReport) {
     ));
     out.data(text);
     for kept in &report.against {
-        if kept.recomputed {
-            out.data(format!(
-                "    grown out of the kept checkpoint `{}` of {}",
-                kept.name,
-                entries(kept.size)
-            ));
-        } else {
-            out.data(format!(
-                "    NOT compared with `{}`: its {} entries have expired, so this export alone can't tell; ask the gateway: \
-                 GET …/audit-log/consistency?from={}",
-                kept.name, grouped(kept.size), kept.size
-            ));
-        }
+        let (name, then) = (&kept.name, entries(kept.size));
+        out.data(match (kept.recomputed, kept.proved) {
+            (true, _) => format!("    grown out of the kept checkpoint `{name}` of {then}"),
+            (false, true) => format!(
+                "    grown out of the kept checkpoint `{name}` of {then}, by the gateway's proof: they have expired"
+            ),
+            (false, false) => format!(
+                "    NOT compared with `{name}` of {then}: they have expired, so these lines alone can't tell; \
+                 ask the gateway for a proof: drawbridge audit verify --url … --against {name}"
+            ),
+        });
     }
     if let Some(size) = report.witnessed {
         out.data(format!("    signed by the witness up to {}", entries(size)));

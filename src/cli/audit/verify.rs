@@ -6,7 +6,9 @@ use super::told::{Verdict, explain, grouped, tell, to_do};
 use super::{Credential, Exit, FormatArg, Printer, Trouble, Which};
 use crate::app::Logs;
 use crate::audit::tree::{Checkpoint, LogName, VerifierKey};
-use crate::audit::verify::{Expect, Failure, Fault, Kept, Lines, Report, Tables, TablesReport, Verifier};
+use crate::audit::verify::{
+    Expect, Failure, Fault, Kept, KeptReport, Lines, Report, Tables, TablesReport, Verifier,
+};
 use crate::audit::witness::{CosignerKey, cosigned};
 use crate::config::WitnessAt;
 use crate::domain::Retention;
@@ -192,6 +194,7 @@ fn of_file(path: &Path, expect: Expect) -> Result<Verdict, Trouble> {
 async fn of_gateway(remote: &Remote, path: &str, expect: Expect) -> Result<Verdict, Trouble> {
     let mut pieces = Pieces::Remote(Box::new(remote.export(path, None, "jsonl").await?));
     let bar = bar("entries verified:", None);
+    let kept = expect.against.clone();
     let mut lines = Lines::new(Verifier::new(expect));
     let outcome = loop {
         match pieces.next().await? {
@@ -205,7 +208,36 @@ async fn of_gateway(remote: &Remote, path: &str, expect: Expect) -> Result<Verdi
         bar.set_position(lines.verifier().size());
     };
     bar.finish_and_clear();
+    let outcome = match outcome {
+        Ok(report) => prove(remote, path, report, &kept).await?,
+        fault @ Err(_) => fault,
+    };
     Ok(verdict(path.to_owned(), outcome))
+}
+
+/// Asks the gateway for proofs where the entries of a kept checkpoint have expired: the tree has their hashes still.
+async fn prove(
+    remote: &Remote,
+    path: &str,
+    mut report: Report,
+    kept: &[Kept],
+) -> Result<Result<Report, Fault>, Trouble> {
+    /// Two answers in a row are of the same tree unless a checkpoint was signed between them.
+    const TRIES: u32 = 10;
+    let unproved: Vec<KeptReport> = report.unproved().cloned().collect();
+    for one in &unproved {
+        let Some(kept) = kept.iter().find(|kept| kept.name == one.name) else { continue };
+        for _ in 0..TRIES {
+            let from_kept = remote.consistency(path, one.size).await?;
+            let from_end = remote.consistency(path, report.size).await?;
+            match report.prove(kept, &from_kept, &from_end) {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(fault) => return Ok(Err(fault)),
+            }
+        }
+    }
+    Ok(Ok(report))
 }
 
 /// All logs of a database, or the one that is asked for.
