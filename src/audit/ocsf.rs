@@ -209,13 +209,16 @@ fn metadata(item: &Value, name: &str) -> Value {
 
 /// Who acted: of an impersonation the person, where the log tells it.
 fn actor(item: &Value) -> Value {
+    let uid = text(item, "actor").or_else(|| text(item, "impersonation_id"));
     let user = filled(json!({
-        "uid": text(item, "actor").or_else(|| text(item, "impersonation_id")),
+        "uid": uid,
         "name": item.get("actor_name"),
         "type_id": actor_type(item).0,
         "type": actor_type(item).1,
         "org": filled(json!({ "uid": item.get("org_id").filter(|_| is_of_org(item)) })),
     }));
+    // An outcome whose intent has expired names nobody, and a user has to have a name or an identifier.
+    let user = Some(user).filter(|_| uid.is_some());
     filled(json!({ "user": user, "session": session(item), "app_name": PRODUCT }))
 }
 
@@ -241,11 +244,15 @@ fn session(item: &Value) -> Value {
     }))
 }
 
-/// Who signed in or out: an operator may have done it for them.
+/// Who signed in or out: an operator may have done it for them. Who tried in vain under a name that nobody has is
+/// unknown (what they typed isn't kept, it might be a password): not the gateway, which only wrote it down.
 fn subject(item: &Value) -> Value {
     let resource = text(item, "resource").filter(|resource| resource.starts_with("pu_"));
     match resource {
         Some(resource) if text(item, "actor") != Some(resource) => json!({ "uid": resource }),
+        None if text(item, "actor_type") == Some("system") => {
+            json!({ "name": "unknown", "type_id": 0, "type": "Unknown" })
+        }
         _ => filled(json!({ "uid": item.get("actor"), "name": item.get("actor_name") })),
     }
 }

@@ -1,7 +1,7 @@
 //! What an entry looks like: real ones of every event, against `schemas/audit-entry.schema.json`; and which events
 //! there are at all.
 
-use crate::support::{Answer, Door, eventually, request};
+use crate::support::{Answer, Door, Published, eventually, request};
 use drawbridge::access::accounts::{SignIn, SignInAnswer};
 use drawbridge::audit::tree::LogName;
 use drawbridge::config::OAuth2Client;
@@ -180,6 +180,24 @@ fn copy(from: &str, to: &Path) {
     }
 }
 
+/// The names of the events that both logs export as OCSF; each of them is as OCSF publishes its class.
+async fn as_ocsf(door: &Door) -> BTreeSet<String> {
+    let published = Published::read();
+    let mut names = BTreeSet::new();
+    for (log, reader) in
+        [("platform".to_owned(), &door.staff.token), (format!("orgs/{}", door.org), &door.owner)]
+    {
+        let path = format!("/api/v1/{log}/audit-log/export?format=ocsf");
+        let answer = door.get(&path, reader).await.expect(200);
+        for line in std::str::from_utf8(&answer.body).unwrap().lines() {
+            let event: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(published.faults(&event), [] as [String; 0], "{event:#}");
+            names.extend(event["unmapped"]["event"].as_str().map(str::to_owned));
+        }
+    }
+    names
+}
+
 #[tokio::test]
 async fn every_event_is_written_as_the_schema_says() {
     let folder = tempfile::tempdir().unwrap();
@@ -216,6 +234,7 @@ async fn every_event_is_written_as_the_schema_says() {
             assert!(!text.contains("pu_") && !text.contains("vendor.example"), "{text}");
         }
     }
+    assert_eq!(as_ocsf(&door).await, seen, "the same events as OCSF");
     let mut otherwise: Vec<String> = Vec::new();
     for event in &seen {
         let [org, platform] = [false, true].map(|platform| logs.contains(&(event.clone(), platform)));

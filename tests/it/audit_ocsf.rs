@@ -1,6 +1,6 @@
 //! A log as events of OCSF: over HTTP, and by the command.
 
-use crate::support::{Gateway, audit, eventually};
+use crate::support::{Gateway, Published, audit, eventually};
 use jsonschema::Validator;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -16,6 +16,7 @@ fn schema(class: &str) -> Validator {
 /// The events on these lines, each as its class is; their places rise.
 fn events(lines: &str, log: &str) -> Vec<Value> {
     let (activity, authentication) = (schema("api-activity"), schema("authentication"));
+    let published = Published::read();
     assert!(lines.is_empty() || lines.ends_with('\n'), "{lines}");
     let events: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for event in &events {
@@ -23,6 +24,7 @@ fn events(lines: &str, log: &str) -> Vec<Value> {
         let faults: Vec<String> =
             schema.iter_errors(event).map(|e| format!("{}: {e}", e.instance_path())).collect();
         assert!(faults.is_empty(), "{faults:?} in {event:#}");
+        assert_eq!(published.faults(event), [] as [String; 0], "{event:#}");
         assert_eq!(event["metadata"]["log_name"], log);
         assert!(!event.to_string().contains("\"salt\""), "{event}");
     }

@@ -16,6 +16,10 @@ pub(crate) mod redis;
 mod served;
 mod wire;
 
+/// What OCSF publishes about events, as the unit tests read it too.
+#[path = "../../../src/audit/ocsf/tests/published.rs"]
+mod published;
+
 pub(crate) use crate::accounts::code as totp;
 pub(crate) use browser::Browser;
 pub(crate) use chain::token_by_chain;
@@ -26,6 +30,7 @@ pub(crate) use gateway::{Gateway, GatewayBuilder};
 pub(crate) use house::{Engine, House, Staff, code, migrated, request};
 pub(crate) use http::{Answer, raw_exchange};
 pub(crate) use mount::Mount;
+pub(crate) use published::Published;
 pub(crate) use raw::{Open, Target, websocket};
 pub(crate) use recorder::Recorder;
 pub(crate) use served::{Held, Served, is_ready};
