@@ -1,10 +1,14 @@
 //! What happens once however often it is asked for at once, and what no rival gets around.
+//!
+//! `DRAWBRIDGE_ROUNDS` sets how often signing in and minting race against being disabled (1,000 for the full count;
+//! without it 12), as it does for the races of `tests/it/races.rs`.
 
 use super::*;
-use crate::support::{Engine, on_both_engines};
+use crate::support::{Engine, code as code_of, number, on_both_engines};
 use drawbridge::access::ActError;
 use drawbridge::access::accounts::Bootstrap;
 use drawbridge::store::Value;
+use std::time::Instant;
 
 on_both_engines!(
     s_11_one_code_fifty_times_at_once_is_one_sign_in,
@@ -13,11 +17,6 @@ on_both_engines!(
     nothing_survives_a_disable,
     two_admins_who_disable_each_other_leave_one,
 );
-
-/// How often the long races are run.
-fn rounds() -> usize {
-    std::env::var("DRAWBRIDGE_TEST_ACCOUNT_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(12)
-}
 
 async fn count(house: &House, sql: &'static str, args: &[Value]) -> i64 {
     let mut tx = house.db().await.read().await.unwrap();
@@ -114,12 +113,15 @@ async fn two_bootstraps_at_once_make_one_admin(engine: Engine) {
 async fn nothing_survives_a_disable(engine: Engine) {
     let house = Arc::new(House::on(engine).await);
     let admin = house.staff("admin@vendor.example").await;
+    let rounds = number("DRAWBRIDGE_ROUNDS", 12);
     let mut both = 0;
-    for n in 0..rounds() {
+    for n in 0..rounds {
         let who = account(&house, &format!("ann{n}@vendor.example")).await;
+        let begun = Instant::now();
         let first = signed_in(house.access(), &who, -1).await;
+        let takes = begun.elapsed();
         let user = first.user.clone();
-        let sign_in = {
+        let mut sign_in = {
             let (access, typed) = (
                 house.access().clone(),
                 typed(&who.email, who.password.expose(), Some(&code(who.totp_secret.expose(), 0))),
@@ -140,12 +142,15 @@ async fn nothing_survives_a_disable(engine: Engine) {
                 house.access().mint(permit, &who, asked, &request("mint")).await
             })
         };
-        // At different moments of the sign-in, most of which is the hash.
-        for _ in 0..n * 40 {
-            tokio::task::yield_now().await;
-        }
+        // The sign-in gets a head start, from none to all that it takes (most of which is the hash) and somewhat more.
+        let head_start = takes * u32::try_from(n * 3 / 2).unwrap() / u32::try_from(rounds).unwrap();
+        let early = tokio::time::timeout(head_start, &mut sign_in).await;
         house.disable(&admin.token, &user).await.expect("disabled");
-        let (came, minted) = (sign_in.await.unwrap(), mint.await.unwrap());
+        let came = match early {
+            Ok(came) => came.unwrap(),
+            Err(_) => sign_in.await.unwrap(),
+        };
+        let minted = mint.await.unwrap();
         both += usize::from(came.is_ok()) + usize::from(minted.is_ok());
         let live = "SELECT (SELECT count(*) FROM session WHERE subject_id = $1 AND ended_at IS NULL) \
              + (SELECT count(*) FROM impersonation WHERE platform_user_id = $1 AND ended_at IS NULL)";
@@ -158,34 +163,46 @@ async fn nothing_survives_a_disable(engine: Engine) {
             assert!(house.permit(&who, "listOrgs", false).await.is_err(), "round {n}");
         }
     }
-    eprintln!("{both} sign-ins and mints came before their disable, in {} rounds", rounds());
+    eprintln!("{both} sign-ins and mints came before their disable, in {rounds} rounds");
 }
 
+/// Both have been let in before either begins. Beside a third admin nothing but the facts under the lock stops the
+/// second: whoever has just been disabled disables nobody.
 async fn two_admins_who_disable_each_other_leave_one(engine: Engine) {
-    for _ in 0..3 {
+    for others in [0, 0, 1, 1] {
         let house = Arc::new(House::on(engine).await);
         let (one, two) =
             (account(&house, "one@vendor.example").await, account(&house, "two@vendor.example").await);
         let (a, b) = (signed_in(house.access(), &one, 0).await, signed_in(house.access(), &two, 0).await);
-        let disable = |by: SignedIn, whom: drawbridge::domain::ids::PlatformUserId| {
-            let house = house.clone();
-            tokio::spawn(async move {
-                let who = known(house.access(), &by).await;
-                let permit = house.permit(&who, "call", false).await?;
-                let asked = drawbridge::access::DisableRequest {
-                    user: whom,
-                    reason: drawbridge::access::Reason::new(Some("left the company")),
-                    ticket_ref: None,
-                    cause: None,
-                    approved_by: None,
-                };
-                house.access().disable(permit, &who, asked, &request("disable")).await
-            })
+        for n in 0..others {
+            account(&house, &format!("other{n}@vendor.example")).await;
+        }
+        let let_in = async |by: &SignedIn, whom: &SignedIn| {
+            let who = known(house.access(), by).await;
+            let permit = house.permit(&who, "call", false).await.expect("may call");
+            let asked = drawbridge::access::DisableRequest {
+                user: whom.user.clone(),
+                reason: drawbridge::access::Reason::new(Some("left the company")),
+                ticket_ref: None,
+                cause: None,
+                approved_by: None,
+            };
+            (permit, who, asked)
         };
-        let (first, second) = (disable(a.clone(), b.user.clone()), disable(b.clone(), a.user.clone()));
-        let done = [first.await.unwrap().is_ok(), second.await.unwrap().is_ok()];
-        assert_eq!(done.iter().filter(|done| **done).count(), 1, "{done:?}");
+        let disable = |(permit, who, asked): (_, Arc<Known>, _)| {
+            let access = house.access().clone();
+            tokio::spawn(async move { access.disable(permit, &who, asked, &request("disable")).await })
+        };
+        let (first, second) = (let_in(&a, &b).await, let_in(&b, &a).await);
+        let (first, second) = (disable(first), disable(second));
+        let done = [first.await.unwrap(), second.await.unwrap()];
+        assert_eq!(done.iter().filter(|done| done.is_ok()).count(), 1, "{done:?}");
         let sql = "SELECT count(*) FROM platform_user WHERE disabled_at IS NULL";
-        assert_eq!(count(&house, sql, &[]).await, 1);
+        assert_eq!(count(&house, sql, &[]).await, 1 + others);
+        // Nor do they themselves put an end to the last one.
+        let left = if done[0].is_ok() { &a } else { &b };
+        let refused = disable(let_in(left, left).await).await.unwrap();
+        let expected = if others == 0 { "LAST_ADMIN" } else { "SELF_DISABLE_REFUSED" };
+        assert_eq!(code_of(&refused), expected);
     }
 }

@@ -1,6 +1,6 @@
 //! The setup gate, over HTTP and by command: shut to all before, shut to itself after.
 
-use crate::support::{Answer, Held};
+use crate::support::{Answer, Held, token_by_chain};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::Command;
@@ -24,7 +24,8 @@ impl Site {
              [log]\nlevel = \"debug\"\naccess = \"{at}/access.log\"\n{more}\n"
         );
         std::fs::write(folder.path().join("drawbridge.toml"), text).unwrap();
-        Self { folder, held: Held::new(), client: reqwest::Client::new() }
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { folder, held: Held::new(), client }
     }
 
     fn config(&self) -> PathBuf {
@@ -41,6 +42,18 @@ impl Site {
             .unwrap();
         let [out, err] = [output.stdout, output.stderr].map(|b| String::from_utf8_lossy(&b).into_owned());
         (output.status.code(), out, err)
+    }
+
+    /// Signs the first admin in by the form.
+    async fn sign_in(&self, password: &str) -> Answer {
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("email", "first@vendor.example")
+            .append_pair("password", password)
+            .finish();
+        let request = self.client.post(format!("http://{}/platform/login", self.held.gateway()));
+        let request = request.header("host", "gate.example").header("origin", "http://gate.example");
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
+        Answer::of(request.send().await.unwrap()).await
     }
 
     async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
@@ -177,13 +190,31 @@ async fn the_configuration_names_the_first_admin() {
     site.call("POST", BOOTSTRAP, Some(asked)).await.problem(409, "SETUP_DONE");
     assert_eq!(told(&gateway.log()), None);
     assert!(!gateway.log().contains("a mounted one"));
+
+    // What is mounted is an initial password: it signs in once, and no further than to its change.
+    site.sign_in("another one, for one day").await.expect(401);
+    let signed_in = site.sign_in("a mounted one, for one day").await.expect(303);
+    let cookie = signed_in.header("set-cookie").split(';').next().unwrap();
+    let me = format!("http://{}/api/v1/platform/me", site.held.gateway());
+    let me = site.client.get(me).header("host", "gate.example").header("cookie", cookie);
+    Answer::of(me.send().await.unwrap()).await.problem(403, "PASSWORD_CHANGE_REQUIRED");
+    site.sign_in("a mounted one, for one day").await.expect(401);
     gateway.stop().await;
     let (_, out, _) = site.run(&["user", "list"]);
     assert!(out.contains("first@vendor.example") && out.contains("platform-admin"), "{out}");
+
+    // At the next start it is there already, whatever the file says by then: nothing is made or set anew.
+    std::fs::write(mounted.path(), "a newer one, for one day\n").unwrap();
+    let mut again = site.held.serve(&config);
+    again.ready(&site.held, &site.client).await;
+    for spent in ["a newer one, for one day", "a mounted one, for one day"] {
+        site.sign_in(spent).await.expect(401);
+    }
+    again.stop().await;
 }
 
-#[test]
-fn the_demo_tells_accounts_that_stay_the_same() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demo_tells_accounts_that_stay_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let start = || crate::support::GatewayBuilder::new().data(&folder.path().join("data")).start();
     let first = start();
@@ -197,5 +228,14 @@ fn the_demo_tells_accounts_that_stay_the_same() {
     let environment = std::fs::read_to_string(first.data.join("dev.env")).unwrap();
     assert!(environment.contains(accounts["staff"]["totp_secret"].as_str().unwrap()), "{environment}");
     drop(first);
-    assert_eq!(start().told["accounts"], accounts);
+    let again = start();
+    assert_eq!(again.told["accounts"], accounts);
+    // They aren't only told: each signs in with what was told at the first start.
+    for name in ["staff", "staff2"] {
+        let text = |member: &str| accounts[name][member].as_str().unwrap();
+        let (url, otp) = (again.url(""), super::code(text("totp_secret"), 0));
+        let token = token_by_chain(&again.client, &url, text("email"), text("password"), Some(&otp)).await;
+        let me = again.get("/api/v1/platform/me", &token).await.expect(200);
+        assert_eq!((me.text("/email"), me.text("/two_factor")), (text("email"), "enabled"));
+    }
 }
