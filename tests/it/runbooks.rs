@@ -98,6 +98,17 @@ async fn break_glass() {
     let started = &answers.last().unwrap()["items"];
     assert_eq!(started.as_array().map(Vec::len), Some(1), "{answers:?}");
     assert_eq!(started[0]["reason"], "BREAKGLASS — INC-7");
+    let grant = format!("&impersonation_id={}", started[0]["impersonation_id"].as_str().unwrap());
+    let logs = [gateway.platform_log(&grant).await, gateway.org_log("acme", "owner", &grant).await];
+    for log in logs {
+        let told: Vec<_> = log.iter().rev().map(|entry| entry["event"].as_str().unwrap()).collect();
+        let expected = [
+            "platform.impersonation_started",
+            "platform.impersonated_request",
+            "platform.impersonation_ended",
+        ];
+        assert_eq!(told, expected, "{log:#?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,11 +116,15 @@ async fn lost_second_factor() {
     let gateway = Gateway::demo();
     let (_, codes) = set_up(&gateway).await;
     let blocks = blocks("lost-second-factor.md");
+    let before = written(&gateway).await;
     let token = token_by_chain(&gateway.client, &gateway.url(""), EMAIL, PASSWORD, Some(&codes[0])).await;
     let variables = [("TOKEN", token.as_str()), ("PASSWORD", PASSWORD), ("BACKUP_CODE", &codes[1])];
     let secret = run(&gateway, &blocks[..1], &variables).trim().to_owned();
     let confirm = Some(serde_json::json!({ "otp": totp(&secret, 1) }));
     gateway.call("POST", "/api/v1/platform/me/2fa/confirm", &token, confirm).await.expect(200);
+    let expected =
+        ["platform.backup_code_used", "platform.login", "platform.backup_code_used", "platform.2fa_enabled"];
+    assert_eq!(events(&gateway, before).await, expected);
     // And by an admin: the old session is over, the next one reaches the enrolment only.
     let before = written(&gateway).await;
     run(&gateway, &blocks[1..], &[("EMAIL", EMAIL)]);
