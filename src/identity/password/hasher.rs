@@ -1,13 +1,19 @@
 //! Keeping passwords: argon2id (RFC 9106), a bounded number at once, so that a flood of sign-ins takes a bounded
-//! amount of memory, and by threads that let requests go first.
+//! amount of memory, and by threads that let everything else go first.
 
 use crate::domain::Secret;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
+use parking_lot::Mutex;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use tokio::sync::{Semaphore, oneshot};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
+use tokio::sync::oneshot;
 
 /// KiB of memory for one hash: 46 MiB with one pass and one lane (OWASP, ASVS appendix C).
 const MEMORY: u32 = 47_104;
@@ -15,9 +21,6 @@ const MEMORY: u32 = 47_104;
 const PASSES: u32 = 1;
 /// How many may wait for their turn beyond those that are being hashed.
 const QUEUE: usize = 64;
-
-/// How far hashing steps back behind everything else, as by `nice(1)`.
-const NICE: i32 = 10;
 
 /// What is compared with when there is no password: costs the same, and is nobody's.
 const NOBODY: &str =
@@ -43,11 +46,15 @@ pub struct Verdict {
     pub weaker: bool,
 }
 
+/// What one of the threads is to do.
+type Job = Box<dyn FnOnce() + Send>;
+
 /// Hashes and compares. Cheap to clone.
 #[derive(Clone)]
 pub struct Hasher {
-    /// One permit is 46 MiB and a core.
-    at_once: Arc<Semaphore>,
+    /// To the threads, of which each takes 46 MiB and a core while it hashes; the jobs wait in the order of asking. The
+    /// threads live as long as somebody can send.
+    jobs: Sender<Job>,
     /// Those that hash or wait.
     inside: Arc<AtomicUsize>,
     most: usize,
@@ -74,11 +81,17 @@ impl Hasher {
     /// `at_once`: how many are hashed at the same time, each with 46 MiB.
     #[must_use]
     pub fn new(at_once: NonZeroUsize) -> Self {
-        Self {
-            at_once: Arc::new(Semaphore::new(at_once.get())),
-            inside: Arc::default(),
-            most: at_once.get() + QUEUE,
+        let (jobs, waiting) = channel();
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..at_once.get() {
+            let waiting = waiting.clone();
+            let started =
+                std::thread::Builder::new().name("password".to_owned()).spawn(move || work(&waiting));
+            if let Err(error) = started {
+                tracing::error!(error = &error as &dyn std::error::Error, "no thread to hash passwords");
+            }
         }
+        Self { jobs, inside: Arc::default(), most: at_once.get() + QUEUE }
     }
 
     /// Takes a place, for who has to know *before* something is written down that the password will be looked at.
@@ -136,27 +149,41 @@ impl Place {
         work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, HashError> {
         let Self { hasher, counted } = self;
-        let permit = hasher.at_once.acquire_owned().await.map_err(failed)?;
         let (tell, told) = oneshot::channel();
-        // A thread of its own, which costs little beside the hash, because its priority can't be raised again. Who
-        // leaves meanwhile doesn't free the permit: the thread still hashes.
-        std::thread::Builder::new()
-            .name("password".to_owned())
-            .spawn(move || {
-                let _held = (permit, counted);
-                step_back();
-                drop(tell.send(work()));
-            })
-            .map_err(failed)?;
+        let job = move || {
+            // Nobody may wait for it any more.
+            if !tell.is_closed() {
+                let done = work();
+                drop(counted);
+                drop(tell.send(done));
+            }
+        };
+        hasher.jobs.send(Box::new(job)).map_err(failed)?;
         told.await.map_err(failed)?
     }
 }
 
-/// Lowers the priority of the calling thread (`setpriority(2)`: on Linux it is the thread's): where cores are scarce
-/// requests go first, and a hash still gets a tenth of a core.
+/// What a thread does all its life. A new one for each hash would be owed a slice of the core right away, and take it
+/// before those that could run already.
+fn work(waiting: &Mutex<Receiver<Job>>) {
+    step_back();
+    loop {
+        // The lock is given back before the job is done.
+        let job = waiting.lock().recv();
+        let Ok(job) = job else { return };
+        // So is one that has slept: it lets the others go first.
+        std::thread::yield_now();
+        job();
+    }
+}
+
+/// Puts the calling thread behind everything else (`SCHED_IDLE`, sched(7)): it has cores that nobody wants, is put off
+/// at once when a request comes, and gets a few thousandths of a core that is never idle. A low priority by `nice(2)`
+/// isn't enough: a thread keeps the core for a slice of a few milliseconds, whatever its priority.
 fn step_back() {
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "a thread's priority can't be lowered");
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    if let Err(error) = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle) {
+        tracing::debug!(?error, "a thread's scheduling can't be changed");
     }
 }
 
@@ -225,18 +252,37 @@ mod tests {
     #[tokio::test]
     async fn beyond_the_queue_it_says_so() {
         let hasher = hasher(1);
-        let held = hasher.at_once.clone().acquire_owned().await.unwrap();
+        let (release, held) = channel::<()>();
+        let holder = hasher.enter().unwrap().run(move || Ok(held.recv()));
         let wait = async |n: usize| hasher.enter()?.verify(Secret::new(n.to_string()), None).await;
-        let mut waiting: Vec<_> = (0..=QUEUE).map(|n| Box::pin(wait(n))).collect();
+        let mut waiting: Vec<_> = (0..QUEUE).map(|n| Box::pin(wait(n))).collect();
+        let mut holder = Box::pin(holder);
+        assert!(futures_util::poll!(&mut holder).is_pending());
         for one in &mut waiting {
             assert!(futures_util::poll!(one).is_pending());
         }
         assert!(matches!(wait(99).await, Err(HashError::Busy)));
-        // Who doesn't wait any longer makes room.
-        waiting.truncate(QUEUE);
-        let mut another = Box::pin(wait(100));
-        assert!(futures_util::poll!(&mut another).is_pending());
-        drop((held, another, waiting));
+        drop(release);
+        holder.await.unwrap().unwrap_err();
+        for one in waiting {
+            assert!(!one.await.unwrap().right);
+        }
+        assert!(!wait(100).await.unwrap().right);
+    }
+
+    #[tokio::test]
+    async fn who_leaves_makes_room_and_isnt_hashed_for() {
+        let hasher = hasher(1);
+        let (release, held) = channel::<()>();
+        let mut holder = Box::pin(hasher.enter().unwrap().run(move || Ok(held.recv())));
+        assert!(futures_util::poll!(&mut holder).is_pending());
+        let (tell, told) = channel::<()>();
+        let mut gone = Box::pin(hasher.enter().unwrap().run(move || Ok(tell.send(()))));
+        assert!(futures_util::poll!(&mut gone).is_pending());
+        drop((gone, release));
+        holder.await.unwrap().unwrap_err();
+        assert!(!hasher.enter().unwrap().verify(Secret::new("x"), None).await.unwrap().right);
+        assert!(told.recv().is_err(), "it was done for nobody");
         assert_eq!(hasher.inside.load(Relaxed), 0);
     }
 }
