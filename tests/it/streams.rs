@@ -220,11 +220,11 @@ async fn the_time_being_over_closes_what_is_open() {
     let session = open_all(&target, &person).await;
     // Asked of the records, not under the grant: each such request would be an entry among those looked at below.
     let ended = format!("&event=platform.impersonation_ended&impersonation_id={id}");
-    eventually("both are over", async || {
-        let grant_over = door.both_logs(&ended).await.iter().all(|log| !log.is_empty());
-        (grant_over && door.get("/api/v1/me", &person).await.status == 401).then_some(())
+    eventually("the grant is over", async || {
+        door.both_logs(&ended).await.iter().all(|log| !log.is_empty()).then_some(())
     })
     .await;
+    door.until_not(200, "/api/v1/me", &person).await.expect(401);
     let answered = Instant::now();
     grant.all_closed("a grant's expiry", answered).await;
     session.all_closed("a person's expiry", answered).await;

@@ -1,6 +1,7 @@
 //! A gateway in this process with a demo API behind it: for settings that `dev` doesn't take (a grant of
 //! a second) and credentials that it doesn't print.
 
+use super::eventually;
 use super::house::{House, Staff};
 use super::http::Answer;
 use super::raw::Target;
@@ -61,6 +62,18 @@ impl Door {
             request = request.body(body.to_string());
         }
         Answer::of(request.send().await.expect("an answer")).await
+    }
+
+    /// Asks until the answer's status isn't `unlike`. What is under way when a session ends is cut: such a
+    /// request has no answer, and the next one tells.
+    pub(crate) async fn until_not(&self, unlike: u16, path: &str, token: &str) -> Answer {
+        let url = format!("http://{}{path}", self.running.address);
+        eventually(&format!("{path} isn't answered by {unlike}"), async || {
+            let request = self.client.get(&url).header("host", HOST).bearer_auth(token);
+            let answer = Answer::of(request.send().await.ok()?).await;
+            (answer.status != unlike).then_some(answer)
+        })
+        .await
     }
 
     /// The acts behind it.
