@@ -1,6 +1,6 @@
 //! Who and whether: principals from credentials, their facts and how fresh they are, and the acts that
 //! begin and end access (mint, end, switch, disable). Accounts of the vendor's staff, their passwords and second
-//! factors are in [`accounts`].
+//! factors are in [`accounts`]; how the customers' people sign in, in [`federation`].
 //!
 //! A request meets [`Access::recall`] or [`Access::authenticate`] first; everything it is told is a fact
 //! for `policy` to judge. Acts demand the [`crate::policy::Permit`] of the gate, decide again inside their
@@ -16,15 +16,18 @@ mod directory;
 mod disable;
 mod end;
 mod entries;
+pub mod federation;
 mod freshness;
 mod keys;
 mod known;
 mod mint;
 mod oauth;
+mod people;
 mod policy_change;
 mod provision;
 mod reason;
 mod records;
+mod sealed;
 mod service;
 mod support_access;
 mod transaction;
@@ -43,6 +46,7 @@ pub use oauth::{
     AuthorizationRequest, AuthorizeError, ClientAuthentication, CodeGrant, Introspection, OAuth, OAuthClient,
     OAuthError, OAuthSettings, Parameters, PresentedClient, SCOPE, TokenAnswer,
 };
+pub use people::{Activated, PersonRecord};
 pub use provision::{Issued, NewOrg, NewPerson};
 pub use reason::Reason;
 pub use service::{Access, AccessParts, AccessSettings};

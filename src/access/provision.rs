@@ -2,6 +2,7 @@
 //!
 //! Idempotent by slug, e-mail and name: what is there already is found, not made again.
 
+use super::federation::Federation;
 use super::transaction::{ActError, Done};
 use super::{ADMIN_ROLE, Access, accounts};
 use crate::audit::entry::{Entry, Logs, Stage};
@@ -195,7 +196,9 @@ impl Access {
         .await
     }
 
-    /// An active org user with this e-mail, member of `org` with `role`; made if there is none.
+    /// An org user with this e-mail, member of `org` with `role`; made, active, if there is none. Somebody who signs in
+    /// with a provider is found by the address that it has verified, if it speaks for the org: another's word for who
+    /// that is isn't taken.
     ///
     /// # Errors
     /// [`ActError::Store`].
@@ -206,13 +209,14 @@ impl Access {
         role: OrgRole,
     ) -> Result<OrgUserId, ActError> {
         let time = self.clock.now();
+        let new = NewPerson { email: email_key(&new.email), ..new };
+        let federation = self.federation.clone();
         self.act(move |tx| {
-            let (new, org) = (new.clone(), org.clone());
+            let (new, org, federation) = (new.clone(), org.clone(), federation.clone());
             Box::pin(async move {
                 // Two commands at once make one person.
                 tx.row("SELECT id FROM org WHERE id = $1 {for_update}", &[org.as_str().into()]).await?;
-                let sql = "SELECT id FROM org_user WHERE email = $1 ORDER BY created_at, id";
-                let there = found(tx, sql, &new.email, |t| OrgUserId::parse(t).ok()).await?;
+                let there = person_for(tx, &federation, &new.email, &org).await?;
                 let id = match there {
                     Some(id) => id,
                     None => {
@@ -225,7 +229,8 @@ impl Access {
                         id
                     }
                 };
-                let changes = add_member(tx, &org, id.as_str(), role, time).await?;
+                let entry = set_up(Event::MemberAdded, time, id.as_str());
+                let changes = add_member(tx, &org, id.as_str(), role, entry).await?;
                 Ok(Done::changed(id, changes))
             })
         })
@@ -258,7 +263,8 @@ impl Access {
                     &[id.as_str().into(), name.into()],
                 )
                 .await?;
-                let changes = add_member(tx, &org, id.as_str(), role, time).await?;
+                let entry = set_up(Event::MemberAdded, time, id.as_str());
+                let changes = add_member(tx, &org, id.as_str(), role, entry).await?;
                 Ok(Done::changed(id, changes))
             })
         })
@@ -299,20 +305,17 @@ impl Access {
         Ok(self.access_token(&session, subject, started_at, ttl)?)
     }
 
-    /// Begins a session of an org user and gives its access token. `email` names the person.
+    /// Begins a session of an org user and gives its access token. `person`: their e-mail or identifier.
     ///
     /// # Errors
-    /// [`ActError`]: no such active person.
-    pub async fn issue_org_token(&self, email: &str, ttl: Millis) -> Result<Issued, ActError> {
-        let (email, time) = (email.to_owned(), self.clock.now());
+    /// [`ActError`]: no such active person, or several with this address.
+    pub async fn issue_org_token(&self, person: &str, ttl: Millis) -> Result<Issued, ActError> {
+        let (email, time) = (person.to_owned(), self.clock.now());
         let (session, user, started_at) = self
             .act(move |tx| {
                 let email = email.clone();
                 Box::pin(async move {
-                    let sql =
-                        "SELECT id FROM org_user WHERE email = $1 AND active = 1 ORDER BY created_at, id";
-                    let user = found(tx, sql, &email, |t| OrgUserId::parse(t).ok()).await?;
-                    let user = user.ok_or(ActError::NotFound("active person"))?;
+                    let user = one_person(tx, &email).await?;
                     let (session, started_at) = begin_session(tx, user.as_str(), ttl).await?;
                     let mut entry = set_up(Event::TokenCreated, time, user.as_str());
                     entry.token_id = Some(session.subject());
@@ -380,6 +383,48 @@ impl Access {
     }
 }
 
+/// The person with this address whom an org may mean by it.
+async fn person_for(
+    tx: &mut Tx,
+    federation: &Federation,
+    email: &str,
+    org: &OrgId,
+) -> Result<Option<OrgUserId>, StoreError> {
+    let rows = tx
+        .rows(
+            "SELECT u.id, i.provider, o.slug FROM org_user u LEFT JOIN org_user_identity i ON i.org_user_id = u.id \
+             JOIN org o ON o.id = $2 WHERE lower(u.email) = $1 ORDER BY u.created_at, u.id",
+            &[email.into(), org.as_str().into()],
+        )
+        .await?;
+    for row in &rows {
+        let slug = row.text(2)?;
+        let meant = match row.opt_text(1)? {
+            Some(provider) => federation.speaks_for(provider, slug, org.as_str()),
+            None => true,
+        };
+        if meant {
+            let id = row.text(0)?;
+            return OrgUserId::parse(id).map(Some).map_err(|e| StoreError::Corrupt(e.to_string()));
+        }
+    }
+    Ok(None)
+}
+
+/// The one active person with this address or identifier.
+async fn one_person(tx: &mut Tx, email_or_id: &str) -> Result<OrgUserId, ActError> {
+    let sql = "SELECT id FROM org_user WHERE (lower(email) = $1 OR id = $2) AND active = 1 LIMIT 2";
+    let rows = tx.rows(sql, &[email_key(email_or_id).into(), email_or_id.into()]).await?;
+    match rows.as_slice() {
+        [one] => Ok(OrgUserId::parse(one.text(0)?).map_err(|e| StoreError::Corrupt(e.to_string()))?),
+        [] => Err(ActError::NotFound("active person")),
+        _ => Err(ActError::Invalid {
+            member: "--email",
+            fault: "is the address of several people: give the id of one",
+        }),
+    }
+}
+
 /// Inserts a session that lives `ttl`; its id and beginning (whole seconds).
 async fn begin_session(tx: &mut Tx, subject: &str, ttl: Millis) -> Result<(SessionId, Millis), StoreError> {
     let (id, started_at) = (SessionId::random(), tx.now().await?.div_euclid(1000) * 1000);
@@ -393,7 +438,7 @@ async fn begin_session(tx: &mut Tx, subject: &str, ttl: Millis) -> Result<(Sessi
 }
 
 /// Writes an entry to the platform log, and to the log of each org that `subject` belongs to.
-async fn to_orgs_of(tx: &mut Tx, subject: &str, entry: &Entry) -> Result<(), StoreError> {
+pub(super) async fn to_orgs_of(tx: &mut Tx, subject: &str, entry: &Entry) -> Result<(), StoreError> {
     let rows = tx.rows("SELECT org_id FROM membership WHERE subject_id = $1", &[subject.into()]).await?;
     if rows.is_empty() {
         return write_act(tx, entry).await;
@@ -408,13 +453,13 @@ async fn to_orgs_of(tx: &mut Tx, subject: &str, entry: &Entry) -> Result<(), Sto
     Ok(())
 }
 
-/// Makes `subject` a member unless it is one with this role.
-async fn add_member(
+/// Makes `subject` a member unless it is one with this role. `entry`: begun with who does it.
+pub(super) async fn add_member(
     tx: &mut Tx,
     org: &OrgId,
     subject: &str,
     role: OrgRole,
-    time: Millis,
+    entry: Entry,
 ) -> Result<Vec<ChangeRecord>, ActError> {
     let there = tx
         .row(
@@ -433,7 +478,7 @@ async fn add_member(
         &[org.as_str().into(), subject.into(), role.as_str().into()],
     )
     .await?;
-    let mut entry = set_up(Event::MemberAdded, time, subject);
+    let mut entry = Entry { resource: Some(subject.to_owned()), ..entry };
     entry.org_id = Some(org.clone());
     entry.logs = Logs::Both;
     entry.details.insert("role".to_owned(), role.as_str().into());

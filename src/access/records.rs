@@ -156,7 +156,10 @@ pub(super) fn platform_user_of(row: &Row, at: usize) -> Result<PlatformUser, Sto
 
 async fn org_user(tx: &mut Tx, id: &OrgUserId) -> Result<Option<OrgUser>, StoreError> {
     let row = tx
-        .row("SELECT email, display_name, active FROM org_user WHERE id = $1", &[id.as_str().into()])
+        .row(
+            "SELECT email, display_name, active, site_admin FROM org_user WHERE id = $1",
+            &[id.as_str().into()],
+        )
         .await?;
     let Some(row) = row else { return Ok(None) };
     let memberships = memberships(tx, id.as_str()).await?;
@@ -165,6 +168,7 @@ async fn org_user(tx: &mut Tx, id: &OrgUserId) -> Result<Option<OrgUser>, StoreE
         email: row.text(0)?.to_owned(),
         display_name: row.text(1)?.to_owned(),
         active: row.int(2)? != 0,
+        site_admin: row.int(3)? != 0,
         memberships,
     }))
 }

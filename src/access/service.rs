@@ -2,6 +2,7 @@
 
 use super::accounts::{AccountSettings, Accounts, SetupSecret};
 use super::credentials::{self, CredentialHash, Credentials, Proof};
+use super::federation::Federation;
 use super::freshness::{Freshness, Rule};
 use super::mint::MintLimiter;
 use super::oauth::OAuth;
@@ -52,6 +53,8 @@ pub struct AccessParts {
     pub sealer: Arc<Sealer>,
     /// The authorization server.
     pub oauth: OAuth,
+    /// The providers that the customers' people sign in with.
+    pub federation: Federation,
     /// What the setup gate asks for.
     pub setup_secret: SetupSecret,
     /// Audit.
@@ -76,6 +79,7 @@ pub struct Access {
     pub(super) tokens: Tokens,
     pub(super) sealer: Arc<Sealer>,
     pub(super) oauth: OAuth,
+    pub(super) federation: Arc<Federation>,
     pub(super) audit: AuditWriter,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: AccessSettings,
@@ -103,6 +107,7 @@ impl Access {
             tokens,
             sealer,
             oauth,
+            federation,
             setup_secret,
             audit,
             clock,
@@ -123,6 +128,7 @@ impl Access {
             tokens,
             sealer,
             oauth,
+            federation: Arc::new(federation),
             audit,
             clock,
             settings,

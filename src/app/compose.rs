@@ -279,6 +279,7 @@ async fn records(
         without: without(),
     };
     let oauth = OAuth::new(super::settings::oauth(&config.oauth2)?, &sealer)?;
+    let federation = super::settings::federation(config, &sealer)?;
     let setup_secret = setup::secret(&config.setup, &sealer)?;
     let started_at = change::position(&mut db.read().await?).await?;
     let (lease, cluster) = if db.is_shared() {
@@ -299,6 +300,7 @@ async fn records(
         tokens,
         sealer,
         oauth,
+        federation,
         setup_secret,
         audit: audit.clone(),
         clock: clock.clone(),

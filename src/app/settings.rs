@@ -1,12 +1,17 @@
 //! From the configuration to what the data plane is told.
 
 use super::error::StartError;
+use crate::access::federation::{FederatedProvider, Federation};
 use crate::access::{ClientAuthentication, OAuthClient, OAuthSettings};
 use crate::config::{Config, OAuth2, Scheme, Server, UpstreamHost};
-use crate::console::{Site, cookie};
-use crate::domain::Millis;
-use crate::gateway::settings::{HostHeader, Limits, StripCredentials, Timeouts, UpstreamSettings};
+use crate::console::{Cookie, Site};
+use crate::domain::{Millis, Secret};
+use crate::gateway::settings::{
+    HostHeader, Limits, SessionCookies, StripCredentials, Timeouts, UpstreamSettings,
+};
 use crate::gateway::{GateSettings, ListenSettings, Listener, TlsFiles};
+use crate::identity::Sealer;
+use crate::identity::oidc::{Provider, ProviderSettings};
 
 /// What pages depend on.
 pub(super) fn site(config: &Config) -> Site {
@@ -33,6 +38,39 @@ pub(super) fn oauth(oauth2: &OAuth2) -> Result<OAuthSettings, StartError> {
     })
 }
 
+/// The providers that the customers' people sign in with, with their secrets read. None is asked yet.
+pub(super) fn federation(config: &Config, sealer: &Sealer) -> Result<Federation, StartError> {
+    let redirect_uri = format!("{}/auth/oidc/callback", config.server.public_url);
+    let providers = config.oidc.providers.iter().map(|configured| {
+        let client_secret = match &configured.client_secret_file {
+            None => None,
+            Some(path) => {
+                let secret = std::fs::read_to_string(path)
+                    .map_err(|source| StartError::File { path: path.clone(), source })?;
+                Some(Secret::new(secret.trim()))
+            }
+        };
+        let settings = ProviderSettings {
+            issuer: configured.issuer.clone(),
+            client_id: configured.client_id.clone(),
+            client_secret,
+            redirect_uri: redirect_uri.clone(),
+        };
+        Ok(FederatedProvider {
+            id: configured.id.clone(),
+            name: configured.name.clone(),
+            provider: Provider::new(settings)
+                .map_err(|e| StartError::Usage(format!("[oidc]: no TLS: {e}")))?,
+            orgs: configured.orgs.clone(),
+            admin_emails: configured.admin_emails.clone(),
+            session_ends_with_provider: configured.session_ends_with_provider,
+        })
+    });
+    let providers = providers.collect::<Result<_, StartError>>()?;
+    let session = Millis::try_from(config.oidc.session.as_millis()).unwrap_or(Millis::MAX);
+    Ok(Federation::new(session, providers, sealer)?)
+}
+
 /// Settings of the gate.
 pub(super) fn gate(config: &Config) -> GateSettings {
     let (server, upstream) = (&config.server, &config.upstream);
@@ -45,8 +83,11 @@ pub(super) fn gate(config: &Config) -> GateSettings {
         public_origins: public_hosts.iter().map(|host| format!("{scheme}://{host}")).collect(),
         public_hosts,
         platform_host: server.platform_host.clone(),
-        session_cookie: Some(cookie::name(site.https).to_owned()),
-        own_cookies: cookie::names(),
+        session_cookies: Some(SessionCookies {
+            staff: Cookie::Staff.name(site.https),
+            people: Cookie::Person.name(site.https),
+        }),
+        own_cookies: Cookie::names(),
         site,
         websocket_origins: config.credentials.websocket_origins.iter().map(ToString::to_string).collect(),
         upstream: UpstreamSettings {

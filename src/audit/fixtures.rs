@@ -93,7 +93,8 @@ pub(crate) async fn filled(db: &Db) {
     let mut tx = db.write().await.unwrap();
     for org in ["acme", "globex"] {
         tx.execute(
-            "INSERT INTO org VALUES ('org_' || $1, $1, $1, 'pro', 'o@example.com', 'active', 1, {now}) ON CONFLICT DO NOTHING",
+            "INSERT INTO org (id, name, slug, plan, owner_email, status, allow_platform_impersonation, created_at) \
+             VALUES ('org_' || $1, $1, $1, 'pro', 'o@example.com', 'active', 1, {now}) ON CONFLICT DO NOTHING",
             &[org.into()],
         )
         .await

@@ -47,7 +47,12 @@ const FAILURE: (u64, &str) = (2, "Failure");
 pub fn event(item: &Value) -> Value {
     let name = text(item, "event").or_else(|| text(item, "stage")).unwrap_or("unknown");
     let class = match name {
-        "platform.login" | "platform.login_failed" | "platform.logout" => Class::Authentication,
+        "platform.login"
+        | "platform.login_failed"
+        | "platform.logout"
+        | "org.login"
+        | "org.login_failed"
+        | "org.logout" => Class::Authentication,
         _ => Class::ApiActivity,
     };
     let (class_uid, class_name, category_uid, category_name) = match class {
@@ -123,9 +128,12 @@ pub fn lines<'i>(log: &LogName, items: impl IntoIterator<Item = &'i Value>) -> R
 /// What was done, by the event where that says it, else by the method.
 fn activity(item: &Value, name: &str) -> (u64, String) {
     let known = Event::from_name(name).and_then(|event| match event {
-        Event::PlatformLogin | Event::PlatformLoginFailed => Some(LOGON),
-        Event::PlatformLogout => Some(LOGOFF),
+        Event::PlatformLogin | Event::PlatformLoginFailed | Event::OrgLogin | Event::OrgLoginFailed => {
+            Some(LOGON)
+        }
+        Event::PlatformLogout | Event::OrgLogout => Some(LOGOFF),
         Event::PlatformUserCreated
+        | Event::OrgUserCreated
         | Event::ImpersonationStarted
         | Event::ImpersonationDenied
         | Event::OrgCreated
@@ -135,6 +143,7 @@ fn activity(item: &Value, name: &str) -> (u64, String) {
         Event::OrgsRead => Some(READ),
         Event::PlatformUserDisabled
         | Event::PlatformUserEnabled
+        | Event::OrgUserChanged
         | Event::PasswordChanged
         | Event::SecondFactorEnabled
         | Event::SecondFactorReset
@@ -175,7 +184,10 @@ fn status(item: &Value, name: &str) -> (u64, &'static str) {
     let refused = text(item, "decision") == Some("deny") || text(item, "code").is_some();
     let failed = refused
         || status_of(item).is_some_and(|status| status >= 400)
-        || matches!(name, "platform.login_failed" | "policy.rejected" | "audit.change_refused")
+        || matches!(
+            name,
+            "platform.login_failed" | "org.login_failed" | "policy.rejected" | "audit.change_refused"
+        )
         || matches!(text(item, "outcome"), Some("cut" | "aborted" | "upstream_error" | "not_forwarded"));
     if failed {
         return FAILURE;

@@ -24,6 +24,7 @@ pub(super) fn check(raw: &RawConfig, base: &Path, faults: &mut Vec<Fault>) {
     raw.accounts.check(base, faults);
     raw.audit.check(faults);
     raw.oauth2.check(base, faults);
+    raw.oidc.check(base, faults);
     deliveries(raw, base, faults);
 }
 

@@ -123,7 +123,7 @@ impl std::str::FromStr for WebhookUrl {
     }
 }
 
-fn is_this_machine(url: &url::Url) -> bool {
+pub(super) fn is_this_machine(url: &url::Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),

@@ -22,6 +22,8 @@ mod live_url;
 mod net;
 mod oauth2;
 mod oauth2_client;
+mod oidc;
+mod oidc_provider;
 mod raw;
 mod redirect_uri;
 mod settings;
@@ -37,6 +39,7 @@ pub use fault::{Fault, Faults, Look};
 pub use live_url::{LiveTopology, LiveUrl};
 pub use net::{InvalidNetwork, InvalidOrigin, Network, Origin, Scheme};
 pub use oauth2::{OAuth2, OAuth2Client};
+pub use oidc::{Oidc, OidcProvider};
 pub use redirect_uri::{is_redirect_uri, loopback};
 pub use settings::{
     AccessLogTo, Config, Credentials, Data, Database, Impersonation, Limits, Live, Log, Policy, Server, Tls,

@@ -7,6 +7,7 @@ use super::document::{Complaint, Document, Setting};
 use super::live_url::LiveUrl;
 use super::net::{Network, Origin, Scheme, host, token_header};
 use super::oauth2::RawOAuth2;
+use super::oidc::RawOidc;
 use super::settings::{
     AccessLogTo, Config, Credentials, Data, Database, Impersonation, Limits, Live, Log, Policy, Server,
     Session, Tls, Upstream, UpstreamHost,
@@ -36,6 +37,7 @@ pub(super) struct RawConfig {
     session: RawSession,
     pub(super) audit: RawAudit,
     pub(super) oauth2: RawOAuth2,
+    pub(super) oidc: RawOidc,
     pub(super) credentials: RawCredentials,
     pub(super) log: RawLog,
 }
@@ -150,6 +152,7 @@ impl RawConfig {
             session: session(document),
             audit: RawAudit::read(document),
             oauth2: RawOAuth2::read(document),
+            oidc: RawOidc::read(document),
             credentials: credentials(document),
             log: log(document),
         }
@@ -227,6 +230,7 @@ impl RawConfig {
             setup: self.accounts.setup(base),
             audit: self.audit.checked(base),
             oauth2: self.oauth2.checked(base),
+            oidc: self.oidc.checked(base),
             session: Session { max_staleness: Duration::from_millis(self.session.max_staleness_ms.value) },
             credentials: Credentials {
                 token_headers: values(self.credentials.token_headers),

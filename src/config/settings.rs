@@ -6,6 +6,7 @@ use super::database::DatabaseUrl;
 use super::live_url::LiveUrl;
 use super::net::{Network, Origin};
 use super::oauth2::OAuth2;
+use super::oidc::Oidc;
 use crate::domain::Format;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -39,6 +40,8 @@ pub struct Config {
     pub audit: Audit,
     /// `[oauth2]`
     pub oauth2: OAuth2,
+    /// `[oidc]`
+    pub oidc: Oidc,
     /// `[session]`
     pub session: Session,
     /// `[credentials]`

@@ -7,7 +7,7 @@
 //! ([`text::visible`]).
 
 pub mod assets;
-pub mod cookie;
+mod cookie;
 pub mod form;
 mod frame;
 mod headers;
@@ -15,10 +15,13 @@ mod login;
 pub mod pages;
 mod problem;
 mod send;
+mod side;
 pub mod text;
 
+pub use cookie::Cookie;
 pub use frame::{Frame, Viewer};
 pub use headers::security_headers;
 pub use login::LoginPage;
 pub use problem::{ProblemPage, problem_page};
 pub use send::{Site, page, see_other};
+pub use side::{Side, has_pages};

@@ -1,5 +1,6 @@
 //! From an act's error to the answer: one exhaustive match.
 
+use crate::access::federation::FederationError;
 use crate::access::{ActError, HandlerRefusal};
 use crate::domain::RevokeReason;
 use crate::domain::ids::RequestId;
@@ -30,6 +31,8 @@ pub(super) enum Fault {
     Store(StoreError),
     /// A form of another site's page.
     ForeignOrigin,
+    /// Nobody was signed in with a provider.
+    Federation(FederationError),
     /// It will be there in a moment.
     NotYet(&'static str),
 }
@@ -147,8 +150,61 @@ fn answer(fault: &Fault) -> Answer {
             "ORIGIN_NOT_ALLOWED",
             "the form was sent by another site's page; open the gateway's own sign-in page and try there",
         ),
+        Fault::Federation(error) => federation(error),
         Fault::NotYet(detail) => {
             Answer { retry_after: Some(1), ..Answer::new(503, "AUDIT_UNAVAILABLE", *detail) }
+        }
+    }
+}
+
+/// What the provider said stands in the process log and in the entry; the person is told what they can do.
+fn federation(error: &FederationError) -> Answer {
+    use crate::identity::oidc::ProviderError;
+    let failed = |detail: &str| Answer::new(401, "SIGN_IN_FAILED", detail);
+    match error {
+        FederationError::UnknownProvider => {
+            Answer::new(404, "NOT_FOUND", "there is no such provider; choose one on /auth/login")
+        }
+        FederationError::Expired => Answer::new(
+            400,
+            "SIGN_IN_EXPIRED",
+            "this sign-in was begun in another browser, took longer than ten minutes, or is over; sign in again on \
+             /auth/login",
+        ),
+        FederationError::Declined(_) => failed(
+            "your provider didn't sign you in; sign in again on /auth/login, or ask your administrator whether you may",
+        ),
+        FederationError::NoOrg => failed(
+            "your provider is bound to no org that is registered here; your administrator can ask the vendor",
+        ),
+        FederationError::Provider(
+            ProviderError::IdToken(_)
+            | ProviderError::MixUp
+            | ProviderError::Code(_)
+            | ProviderError::OtherSubject,
+        ) => failed(
+            "what your provider answered can't be trusted, so nobody was signed in; try again on /auth/login, and tell \
+             your administrator if it stays so",
+        ),
+        FederationError::Provider(error) => {
+            tracing::error!(error = error as &dyn std::error::Error, "a provider can't be used");
+            Answer {
+                retry_after: Some(5),
+                ..Answer::new(
+                    502,
+                    "PROVIDER_UNREACHABLE",
+                    "your provider can't be reached from here now; try again later",
+                )
+            }
+        }
+        FederationError::Busy => answer(&Fault::Act(ActError::Busy)),
+        FederationError::Act(ActError::Store(error)) => store(error),
+        FederationError::Act(error) => {
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "a sign-in with a provider can't be finished"
+            );
+            failed("nobody was signed in; sign in again on /auth/login")
         }
     }
 }

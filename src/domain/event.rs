@@ -74,6 +74,16 @@ names! {
         KeysRotated = "platform.keys_rotated",
         /// The owner's switch was set.
         SupportAccessChanged = "org.support_access_changed",
+        /// A customer's person signed in with their provider.
+        OrgLogin = "org.login",
+        /// A sign-in with a provider was refused.
+        OrgLoginFailed = "org.login_failed",
+        /// A customer's person signed out.
+        OrgLogout = "org.logout",
+        /// A person of a customer was created by their first sign-in, or linked to it.
+        OrgUserCreated = "org.user_created",
+        /// A person of a customer was activated or deactivated.
+        OrgUserChanged = "org.user_changed",
         /// A member was added to an org.
         MemberAdded = "org.member_added",
         /// A request with a person's or a bot's credential (attribution).
@@ -114,6 +124,8 @@ names! {
         PlatformUserDisabled = "platform_user_disabled",
         /// The platform user's password or factors changed.
         CredentialsChanged = "credentials_changed",
+        /// A site admin deactivated the person.
+        AccountDeactivated = "account_deactivated",
         /// An authorization code was used twice: who has the token isn't known.
         CodeReused = "code_reused",
         /// The org was suspended or deleted.

@@ -93,6 +93,9 @@ pub struct OrgUser {
     pub display_name: String,
     /// Whether an administrator has activated the account.
     pub active: bool,
+    /// May administer the people of the orgs that their provider is bound to.
+    #[serde(default)]
+    pub site_admin: bool,
     /// One role in each org that the person belongs to.
     pub memberships: Vec<Membership>,
 }

@@ -9,8 +9,9 @@ use super::host::PublicHosts;
 use super::hygiene::{AmbiguousCookie, Fate, fate, own_cookie};
 use super::path::{BadPath, canonical};
 use super::refusal::Refusal;
-use super::settings::{GateSettings, Limits, StripCredentials};
+use super::settings::{GateSettings, Limits, SessionCookies, StripCredentials};
 use crate::config::Network;
+use crate::console::Side;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use std::net::IpAddr;
 
@@ -85,7 +86,7 @@ pub struct Admission {
     limits: Limits,
     strip: StripCredentials,
     look_at_cookies: bool,
-    session_cookie: Option<String>,
+    session_cookies: Option<SessionCookies>,
     public_origins: Vec<String>,
 }
 
@@ -149,7 +150,7 @@ impl Admission {
             trusted_proxies: settings.trusted_proxies.clone(),
             limits: settings.limits,
             strip: settings.strip,
-            session_cookie: settings.session_cookie.clone(),
+            session_cookies: settings.session_cookies,
             public_origins: settings
                 .public_origins
                 .iter()
@@ -186,7 +187,7 @@ impl Admission {
             return Err(Refusal::bad_request("`Drawbridge-Org` and `Origin` may stand once; send one value"));
         }
         let presented = Presented::from_headers(seen.authorization, seen.token);
-        let (presented, cookie) = match (self.cookie(head.headers), presented) {
+        let (presented, cookie) = match (self.cookie(head), presented) {
             (Err(ambiguous), Ok(presented)) if presented.is_none() => (Err(ambiguous), None),
             (Ok(cookie), Ok(presented)) if presented.is_none() => (Ok(presented), cookie),
             (_, presented) => (presented, None),
@@ -323,11 +324,19 @@ impl Admission {
     }
 
     /// The session cookie's value; an empty one is none.
-    fn cookie(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
-        let Some(name) = &self.session_cookie else { return Ok(None) };
-        let all = headers.get_all(http::header::COOKIE).iter().map(HeaderValue::as_bytes);
-        let value = own_cookie(all, name).map_err(|AmbiguousCookie| ambiguous())?;
-        Ok(value.filter(|v| !v.is_empty()).and_then(|v| HeaderValue::from_bytes(v).ok()))
+    fn cookie(&self, head: &Head<'_>) -> Result<Option<HeaderValue>, Refusal> {
+        let cookies = head.headers.contains_key(http::header::COOKIE);
+        let Some(names) = self.session_cookies.filter(|_| cookies) else { return Ok(None) };
+        let value = |name: &str| {
+            let all = head.headers.get_all(http::header::COOKIE).iter().map(HeaderValue::as_bytes);
+            let value = own_cookie(all, name).map_err(|AmbiguousCookie| ambiguous())?;
+            Ok(value.filter(|v| !v.is_empty()).and_then(|v| HeaderValue::from_bytes(v).ok()))
+        };
+        let (staff, people) = (value(names.staff)?, value(names.people)?);
+        Ok(match Side::of(head.uri.path()) {
+            Side::Staff => staff.or(people),
+            Side::People => people.or(staff),
+        })
     }
 
     /// What the browser says of the page that makes it send this (Fetch Metadata, `Origin`). Where it says

@@ -3,6 +3,7 @@
 use super::super::settings::{GateSettings, Limits};
 use super::{Admission, Admitted, Head};
 use crate::gateway::path::BadPath;
+use crate::gateway::settings::SessionCookies;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use std::net::IpAddr;
 
@@ -240,7 +241,7 @@ fn origins_of_web_sockets() {
 #[test]
 fn the_session_cookie_counts_where_nothing_else_is_said() {
     let mut with_cookie = settings();
-    with_cookie.session_cookie = Some("__Host-s".into());
+    with_cookie.session_cookies = Some(SessionCookies { staff: "__Host-s", people: "__Host-p" });
     let admit = |request: Request| request.admit_by(&with_cookie);
     let cookie = |request: Request| admit(request).unwrap().cookie.map(|v| v.to_str().unwrap().to_owned());
     assert_eq!(cookie(Request::get("/").with("cookie", "a=1; __Host-s=v")), Some("v".into()));
@@ -253,6 +254,13 @@ fn the_session_cookie_counts_where_nothing_else_is_said() {
     // Another scheme is no credential of ours.
     let basic = Request::get("/").with("cookie", "__Host-s=v").with("authorization", "Basic dTpw");
     assert_eq!(cookie(basic), Some("v".into()));
+    // Who signed in on both sides is staff on the staff's routes, and a person everywhere else.
+    for (path, counts) in
+        [("/platform/me", "v"), ("/api/v1/platform/orgs", "v"), ("/profile", "w"), ("/", "w")]
+    {
+        let both = Request::get(path).with("cookie", "__Host-s=v; __Host-p=w");
+        assert_eq!(cookie(both).as_deref(), Some(counts), "{path}");
+    }
     let two = Request::get("/").with("cookie", "__Host-s=v").with("cookie", "__Host-s=w");
     assert_eq!(admit(two).unwrap().presented.unwrap_err().code.as_str(), "AMBIGUOUS_CREDENTIALS");
 }

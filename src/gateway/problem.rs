@@ -6,7 +6,7 @@
 
 use super::context::Context;
 use super::refusal::Refusal;
-use crate::console::{cookie, problem_page};
+use crate::console::{Cookie, Side, has_pages, problem_page};
 use crate::domain::ids::RequestId;
 use crate::domain::problem::{PROBLEM_JSON, Problem, challenge};
 use bytes::Bytes;
@@ -43,14 +43,12 @@ fn document(refusal: &Refusal, request_id: &RequestId) -> Response<Bytes> {
     document
 }
 
-/// Whether a browser asked for one of the console's pages, so that a refusal is a page too. Anything else gets the
+/// Whether a browser asked for one of our pages, so that a refusal is a page too. Anything else gets the
 /// document, also there: programs needn't say what they accept.
 fn wants_page(request: &RequestHeader) -> bool {
-    let path = request.uri.path();
-    let console = path == "/platform" || path.starts_with("/platform/");
     let html =
         |accept: &HeaderValue| accept.as_bytes().windows(9).any(|w| w.eq_ignore_ascii_case(b"text/html"));
-    console && request.headers.get_all(header::ACCEPT).iter().any(html)
+    has_pages(request.uri.path()) && request.headers.get_all(header::ACCEPT).iter().any(html)
 }
 
 /// What is answered: head and body of a document or a page.
@@ -60,9 +58,11 @@ fn made(session: &Session, ctx: &Context, refusal: &Refusal) -> Response<Bytes> 
         return document(refusal, &ctx.request_id);
     }
     let safe = matches!(request.method, Method::GET | Method::HEAD);
-    let mut page = problem_page(ctx.shared.site, &problem(refusal, &ctx.request_id), safe).map(Bytes::from);
+    let (site, side) = (ctx.shared.site, Side::of(request.uri.path()));
+    let mut page = problem_page(site, side, &problem(refusal, &ctx.request_id), safe).map(Bytes::from);
+    let session = if side == Side::Staff { Cookie::Staff } else { Cookie::Person };
     if refusal.status == 401
-        && let Some(gone) = cookie::clear(ctx.shared.site.https).filter(|_| ctx.has_cookie())
+        && let Some(gone) = session.clear(site.https).filter(|_| ctx.has_cookie())
     {
         page.headers_mut().append(header::SET_COOKIE, gone);
     }

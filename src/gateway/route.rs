@@ -98,6 +98,7 @@ mod tests {
     }
     fn user(orgs: &[&str]) -> Session {
         session(Principal::OrgUser(OrgUser {
+            site_admin: false,
             id: OrgUserId::parse("usr_1").unwrap(),
             email: "a@acme.test".into(),
             display_name: "A".into(),

@@ -20,8 +20,8 @@ pub struct GateSettings {
     pub upstream: UpstreamSettings,
     /// Headers that carry an API token, lower case.
     pub token_headers: Vec<String>,
-    /// The cookie whose value is a session of the console; none: no cookie is a credential.
-    pub session_cookie: Option<String>,
+    /// The cookies whose values are sessions; none: no cookie is a credential.
+    pub session_cookies: Option<SessionCookies>,
     /// Names of the gateway's own cookies; all others pass to the upstream byte for byte.
     pub own_cookies: Vec<String>,
     /// What our own pages depend on.
@@ -47,7 +47,7 @@ impl Default for GateSettings {
             public_origins: Vec::new(),
             upstream: UpstreamSettings::default(),
             token_headers: vec!["x-drawbridge-token".into(), "x-platz-token".into()],
-            session_cookie: None,
+            session_cookies: None,
             own_cookies: Vec::new(),
             site: Site::default(),
             trusted_proxies: Vec::new(),
@@ -57,6 +57,15 @@ impl Default for GateSettings {
             retries: 2,
         }
     }
+}
+
+/// Names of the cookies that sessions travel in. A browser may have both.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionCookies {
+    /// Of the vendor's staff; counts on their routes.
+    pub staff: &'static str,
+    /// Of the customers' people; counts on all others.
+    pub people: &'static str,
 }
 
 /// The service behind the gateway.

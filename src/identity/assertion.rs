@@ -190,6 +190,7 @@ mod tests {
         let session = Session {
             key: SessionId::random().subject(),
             principal: Principal::OrgUser(OrgUser {
+                site_admin: false,
                 id: OrgUserId::random(),
                 email: String::new(),
                 display_name: String::new(),

@@ -29,6 +29,15 @@ pub struct OpaqueToken<K> {
     kind: PhantomData<K>,
 }
 
+/// 256 random bits in base64url: 43 unreserved characters, fit for a nonce or a code verifier. `None` when the system
+/// gives no random bytes.
+#[must_use]
+pub fn random_text() -> Option<String> {
+    let mut bytes = [0_u8; 32];
+    aws_lc_rs::rand::fill(&mut bytes).ok()?;
+    Some(BASE64URL.encode(bytes))
+}
+
 /// What tells one kind from another.
 pub trait Kind {
     /// What every token of this kind begins with.
@@ -39,9 +48,7 @@ impl<K: Kind> OpaqueToken<K> {
     /// A new one; `None` when the system gives no random bytes.
     #[must_use]
     pub fn generate() -> Option<Self> {
-        let mut bytes = [0_u8; 32];
-        aws_lc_rs::rand::fill(&mut bytes).ok()?;
-        Some(Self::of(format!("{}{}", K::PREFIX, BASE64URL.encode(bytes))))
+        Some(Self::of(format!("{}{}", K::PREFIX, random_text()?)))
     }
 
     /// Reads a presented one; `None` when it can't be ours.

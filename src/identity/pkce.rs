@@ -18,9 +18,9 @@ pub fn is_verifier(verifier: &str) -> bool {
         && verifier.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
 }
 
-/// The S256 challenge of a verifier.
+/// The S256 challenge of a verifier (RFC 7636 §4.2).
 #[must_use]
-fn challenge(verifier: &str) -> String {
+pub fn challenge(verifier: &str) -> String {
     BASE64URL.encode(digest(&SHA256, verifier.as_bytes()))
 }
 

@@ -134,6 +134,7 @@ pub(super) fn principal(session: Option<&Session>, org: Option<&OrgId>) -> Optio
             let attributes = vec![
                 ("orgs", orgs(&session.principal)),
                 ("active", E::new_bool(user.active)),
+                ("site_admin", E::new_bool(user.site_admin)),
                 ("api_token", E::new_bool(api_token)),
             ];
             (&TYPES.org_user, in_org, attributes, None)

@@ -40,7 +40,8 @@ fn every_documented_key_is_read_and_every_section_is_there() {
         include_str!("../../src/config/raw.rs"),
         include_str!("../../src/config/accounts.rs"),
         include_str!("../../src/config/audit.rs"),
-        include_str!("../../src/config/oauth2.rs")
+        include_str!("../../src/config/oauth2.rs"),
+        include_str!("../../src/config/oidc.rs")
     );
     let asked =
         [".text(\"", ".texts(\"", ".whole(\"", ".flag(\""].iter().map(|call| raw.matches(call).count());
@@ -57,6 +58,7 @@ fn the_documented_deliveries_and_clients_are_read() {
     }
     let secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
     std::fs::write(dir.path().join("siem.secret"), secret).unwrap();
+    std::fs::write(dir.path().join("acme.secret"), "what the provider gave us\n").unwrap();
     std::fs::write(dir.path().join("reports.secret"), "0123456789abcdef0123456789abcdef\n").unwrap();
     let example = |line: &&str| line.starts_with('#') && !line.starts_with("# ");
     let lines: Vec<_> =
@@ -64,9 +66,11 @@ fn the_documented_deliveries_and_clients_are_read() {
     let config = parse("examples", &lines.join("\n"), dir.path()).unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!(config.audit.delivery.len(), 2);
     assert_eq!(config.oauth2.clients.len(), 2);
+    assert_eq!(config.oidc.providers.len(), 1);
     let raw = concat!(
         include_str!("../../src/config/delivery.rs"),
-        include_str!("../../src/config/oauth2_client.rs")
+        include_str!("../../src/config/oauth2_client.rs"),
+        include_str!("../../src/config/oidc_provider.rs")
     );
     for call in ["s.text(\"", "s.texts(\"", "s.whole(\"", "s.flag(\""] {
         for key in raw.split(call).skip(1).filter_map(|rest| rest.split('"').next()) {

@@ -182,6 +182,7 @@ fn session(random: &mut Random) -> Session {
             email: String::new(),
             display_name: String::new(),
             active: !random.one_in(8),
+            site_admin: random.one_in(8),
             memberships: memberships(random),
         }),
         _ => Principal::Bot(Bot {

@@ -134,13 +134,13 @@ impl Access {
         .await?;
         let until = self.clock.now() + CODE_TTL;
         let code = code.into_secret().expose().to_owned();
-        self.oauth.seal(TICKET, until, &Ticket { request, code }).ok_or(ActError::Busy)
+        self.oauth.browser.seal(TICKET, until, &Ticket { request, code }).ok_or(ActError::Busy)
     }
 
     /// Where the browser goes with its ticket: to the client, with the code. `None` once its time is over.
     #[must_use]
     pub fn callback(&self, ticket: &str) -> Option<String> {
-        let Ticket { request, code } = self.oauth.open(TICKET, self.clock.now(), ticket)?;
+        let Ticket { request, code } = self.oauth.browser.open(TICKET, self.clock.now(), ticket)?;
         Some(request.answer(self.issuer(), &[("code", &code)]))
     }
 

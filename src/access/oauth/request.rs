@@ -174,7 +174,7 @@ impl Access {
     pub fn authorize(&self, asked: &Parameters) -> Result<String, AuthorizeError> {
         let request = self.oauth.read(asked, self.issuer())?;
         let until = self.clock.now() + REQUEST_TTL;
-        self.oauth.seal(REQUEST, until, &request).ok_or_else(|| {
+        self.oauth.browser.seal(REQUEST, until, &request).ok_or_else(|| {
             let told = [("error", "server_error")];
             AuthorizeError::Redirect(request.answer(self.issuer(), &told))
         })
@@ -184,7 +184,7 @@ impl Access {
     /// the client like that any more.
     #[must_use]
     pub fn open_authorization(&self, sealed: &str) -> Option<AuthorizationRequest> {
-        let request: AuthorizationRequest = self.oauth.open(REQUEST, self.clock.now(), sealed)?;
+        let request: AuthorizationRequest = self.oauth.browser.open(REQUEST, self.clock.now(), sealed)?;
         let known = self.oauth.client(&request.client_id);
         known.is_some_and(|client| client.redirects_to(&request.redirect_uri)).then_some(request)
     }
@@ -193,13 +193,13 @@ impl Access {
     #[must_use]
     pub fn seal_proved(&self, proved: &PasswordProved) -> Option<String> {
         // From when it was proved: a wrong code doesn't prolong it.
-        self.oauth.seal(PROVED, proved.at() + PROVED_TTL, &proved.to_claims())
+        self.oauth.browser.seal(PROVED, proved.at() + PROVED_TTL, &proved.to_claims())
     }
 
     /// Opens what [`Access::seal_proved`] gave; `None` once its time is over.
     #[must_use]
     pub fn open_proved(&self, sealed: &str) -> Option<PasswordProved> {
-        let claims: PasswordProvedClaims = self.oauth.open(PROVED, self.clock.now(), sealed)?;
+        let claims: PasswordProvedClaims = self.oauth.browser.open(PROVED, self.clock.now(), sealed)?;
         Some(PasswordProved::from_claims(claims))
     }
 }

@@ -6,6 +6,7 @@ fn session(key: &SessionId, user: &OrgUserId, expires_at: Millis) -> Session {
     Session {
         key: key.subject(),
         principal: Principal::OrgUser(OrgUser {
+            site_admin: false,
             id: user.clone(),
             email: String::new(),
             display_name: String::new(),

@@ -137,6 +137,7 @@ fn after_end(entry: &Entry, reason: RevokeReason) -> Entry {
         | RevokeReason::EndedByCustomer
         | RevokeReason::PlatformUserDisabled
         | RevokeReason::CredentialsChanged
+        | RevokeReason::AccountDeactivated
         | RevokeReason::CodeReused
         | RevokeReason::OrgClosed
         | RevokeReason::RecordsRestored => "IMPERSONATION_REVOKED",

@@ -5,12 +5,14 @@ mod account;
 mod admins;
 mod audit_log;
 mod orgs;
+mod person;
 mod setup;
 
 pub use account::{BackupCodesPage, EnrolPage, MePage, PasswordPage, SecondFactorPage, ShownOnce};
 pub use admins::{AdminPage, AdminsPage, InitialPasswordPage, NewAdminPage, User};
 pub use audit_log::{AuditLogPage, FilterFields, ShownEntry, shown_time};
 pub use orgs::{NewOrgPage, OrgsPage, ShownOrg};
+pub use person::{ProfileOrg, ProfilePage, ProvidersPage, SignedOutPersonPage};
 pub use setup::{SetupPage, SignedOutPage};
 
 #[cfg(test)]

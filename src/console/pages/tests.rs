@@ -1,8 +1,8 @@
 //! All pages by their samples: rules that a page's text alone shows. The browser tests look at what is drawn.
 
 use super::*;
-use crate::console::LoginPage;
 use crate::console::problem::ProblemPage;
+use crate::console::{LoginPage, Side};
 use crate::domain::ids::RequestId;
 use crate::domain::problem::Problem;
 use askama::Template;
@@ -40,7 +40,11 @@ fn all() -> Vec<(&'static str, String)> {
         page("audit-log", &AuditLogPage::sample()),
         page("setup", &SetupPage::sample()),
         page("signed-out", &SignedOutPage::sample()),
-        page("problem", &ProblemPage::new(&problem)),
+        page("providers", &ProvidersPage::sample()),
+        page("profile", &ProfilePage::sample(true)),
+        page("profile-inactive", &ProfilePage::sample(false)),
+        page("signed-out-person", &SignedOutPersonPage::sample()),
+        page("problem", &ProblemPage::new(Side::Staff, &problem)),
     ]
 }
 

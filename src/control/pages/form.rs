@@ -111,6 +111,7 @@ pub(super) fn fault(error: &ApiError, fields: &[&str]) -> Option<FormFault> {
         | Fault::Query(_)
         | Fault::Store(_)
         | Fault::ForeignOrigin
+        | Fault::Federation(_)
         | Fault::NotYet(_) => None,
     }
 }

@@ -10,6 +10,7 @@ mod admins;
 mod audit_log;
 mod form;
 mod orgs;
+mod person;
 mod problem;
 mod second_factor;
 mod setup;
@@ -47,6 +48,13 @@ pub(super) fn routes() -> RouteTable {
         .post("/platform/orgs", orgs::register)
         .get("/platform/orgs/new", orgs::new)
         .get("/platform/audit-log", audit_log::show)
+        .get("/auth/login", person::providers)
+        .get("/auth/oidc/start/{provider}", person::begin)
+        .get("/auth/oidc/callback", person::finish)
+        .get("/auth/google/callback", person::finish)
+        .get("/auth/signed-out", person::signed_out)
+        .post("/auth/logout", person::sign_out)
+        .get("/profile", person::profile)
 }
 
 /// What serves them.

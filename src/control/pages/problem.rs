@@ -1,7 +1,7 @@
 //! What a handler can't answer with its own page.
 
 use crate::access::HandlerRefusal;
-use crate::console::{Site, problem_page};
+use crate::console::{Side, Site, problem_page};
 use crate::control::error::Told;
 use crate::domain::problem::Problem;
 use axum::extract::{Request, State};
@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 /// Makes a page of a problem where a browser asked for one; programs get the document.
 pub(super) async fn as_page(State(site): State<Site>, request: Request, next: Next) -> Response {
     let safe = matches!(*request.method(), Method::GET | Method::HEAD);
+    let side = Side::of(request.uri().path());
     let accept = request.headers().get_all(header::ACCEPT);
     let html = accept.iter().any(|a| a.to_str().is_ok_and(|a| a.to_ascii_lowercase().contains("text/html")));
     let answered = next.run(request).await;
@@ -24,7 +25,7 @@ pub(super) async fn as_page(State(site): State<Site>, request: Request, next: Ne
         revoke_reason: None,
         member: told.member,
     };
-    let mut page = problem_page(site, &problem, safe).into_response();
+    let mut page = problem_page(site, side, &problem, safe).into_response();
     if let Some(refused) = answered.extensions().get::<HandlerRefusal>() {
         page.extensions_mut().insert(refused.clone());
     }

@@ -6,7 +6,7 @@ use crate::access::ActError;
 use crate::access::accounts::Bootstrap;
 use crate::console::form::FormFault;
 use crate::console::pages::{InitialPasswordPage, SetupPage, SignedOutPage};
-use crate::console::{Frame, cookie};
+use crate::console::{Cookie, Frame};
 use crate::control::ControlState;
 use crate::control::error::{ApiError, Fault};
 use crate::control::extract::Call;
@@ -64,7 +64,7 @@ pub(super) async fn sign_out(State(state): State<ControlState>, call: Call) -> R
     let done = state.access.logout(call.permit()?, call.known()?, &call.caller.request).await;
     call.act(done)?;
     let mut response = view::to(state.site, "/platform/signed-out");
-    if let Some(gone) = cookie::clear(state.site.https) {
+    if let Some(gone) = Cookie::Staff.clear(state.site.https) {
         response.headers_mut().append(header::SET_COOKIE, gone);
     }
     Ok(response)

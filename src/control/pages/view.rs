@@ -1,7 +1,7 @@
 //! What pages have in common.
 
 use crate::access::ADMIN_ROLE;
-use crate::console::{Frame, Site, Viewer, assets, cookie, page, see_other};
+use crate::console::{Cookie, Frame, Site, Viewer, assets, page, see_other};
 use crate::control::ControlState;
 use crate::control::error::{ApiError, Fault};
 use crate::control::extract::Call;
@@ -54,7 +54,7 @@ pub(super) fn to(site: Site, path: &str) -> Response {
 
 /// The session goes on under another value.
 pub(super) fn with_cookie(site: Site, mut response: Response, renewed: Option<&Secret>) -> Response {
-    if let Some(value) = renewed.and_then(|secret| cookie::set(site.https, secret)) {
+    if let Some(value) = renewed.and_then(|secret| Cookie::Staff.set(site.https, secret)) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }
     response

@@ -50,7 +50,7 @@ struct ConfirmBody {
 /// An answer that is shown once, with the browser's new cookie if it has one.
 fn answer(state: &ControlState, body: Value, cookie: Option<&Secret>) -> Response {
     let mut response = ([(CACHE_CONTROL, "no-store")], Json(body)).into_response();
-    if let Some(value) = cookie.and_then(|value| crate::console::cookie::set(state.site.https, value)) {
+    if let Some(value) = cookie.and_then(|value| crate::console::Cookie::Staff.set(state.site.https, value)) {
         response.headers_mut().insert(SET_COOKIE, value);
     }
     response

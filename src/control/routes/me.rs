@@ -25,7 +25,7 @@ pub(super) async fn show(call: Call) -> Result<Json<Value>, ApiError> {
         }),
         Principal::OrgUser(user) => json!({
             "type": "org_user", "id": user.id, "email": user.email, "display_name": user.display_name,
-            "active": user.active, "orgs": orgs(&user.memberships),
+            "active": user.active, "site_admin": user.site_admin, "orgs": orgs(&user.memberships),
         }),
         Principal::Bot(bot) => json!({
             "type": "bot", "id": bot.id, "name": bot.name, "token_id": bot.token,

@@ -8,6 +8,7 @@ mod impersonations;
 mod me;
 mod oauth;
 mod orgs;
+mod people;
 mod platform_users;
 mod public;
 mod setup;
@@ -33,6 +34,8 @@ fn api() -> RouteTable {
         .post("/api/v1/platform/setup/bootstrap", setup::bootstrap)
         .post("/api/platform/setup/v1/bootstrap", setup::bootstrap)
         .get("/api/v1/me", me::show)
+        .get("/api/v1/users", people::list)
+        .patch("/api/v1/users/{user}", people::set)
         .get("/api/v1/orgs/{org}/support-access", support_access::show)
         .patch("/api/v1/orgs/{org}/support-access", support_access::set)
         .get("/api/v1/orgs/{org}/impersonations", impersonations::of_org)

@@ -31,6 +31,8 @@ pub(super) struct With {
     enrolment_required: bool,
     /// The org user or bot is not active.
     inactive: bool,
+    /// The org user is a site admin.
+    site_admin: bool,
     /// The org user makes the request with an API token.
     api_token: bool,
     /// The place that the impersonation holds.
@@ -186,6 +188,7 @@ fn member(who: &str, with: &With) -> Result<Principal, String> {
             email: "member@acme.example".to_owned(),
             display_name: "Member".to_owned(),
             active,
+            site_admin: with.site_admin,
             memberships,
         })
     })

@@ -104,6 +104,7 @@ fn samples() -> Option<Vec<Entity>> {
             email: String::new(),
             display_name: String::new(),
             active: true,
+            site_admin: false,
             memberships: member(),
         }),
         Principal::Bot(Bot {

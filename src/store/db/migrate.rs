@@ -9,10 +9,11 @@ use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions as _, Connection as _};
 
 /// Tables whose rows gateways read, add and change.
-pub(super) const ORDINARY: [&str; 18] = [
+pub(super) const ORDINARY: [&str; 19] = [
     "platform_user",
     "org",
     "org_user",
+    "org_user_identity",
     "bot",
     "membership",
     "session",

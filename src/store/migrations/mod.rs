@@ -33,6 +33,7 @@ pub(super) fn migrator(dialect: Dialect) -> Migrator {
         migration(9, "accounts", include_str!("0009_accounts.sql")),
         migration(10, "signing keys", include_str!("0010_signing_keys.sql")),
         migration(11, "pending leaves", include_str!("0011_pending_leaves.sql")),
+        migration(12, "providers", include_str!("0012_providers.sql")),
     ])
 }
 

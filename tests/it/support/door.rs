@@ -91,7 +91,7 @@ impl Door {
     ) -> Answer {
         let method = reqwest::Method::from_bytes(method.as_bytes()).expect("a method");
         let url = format!("http://{}{path}", self.running.address);
-        let name = drawbridge::console::cookie::name(false);
+        let name = drawbridge::console::Cookie::Staff.name(false);
         let mut request = self.client.request(method, url).header("host", HOST);
         request =
             request.header("cookie", format!("{name}={cookie}")).header("origin", format!("http://{HOST}"));

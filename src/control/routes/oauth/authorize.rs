@@ -2,7 +2,7 @@
 
 use super::{html, on};
 use crate::access::{AuthorizeError, Parameters};
-use crate::console::{Site, problem_page};
+use crate::console::{Side, Site, problem_page};
 use crate::control::ControlState;
 use crate::control::extract::Call;
 use crate::domain::problem::Problem;
@@ -20,7 +20,7 @@ pub(super) fn stopped(site: Site, call: &Call, detail: &str) -> Response {
         revoke_reason: None,
         member: None,
     };
-    html(problem_page(site, &problem, false))
+    html(problem_page(site, Side::Staff, &problem, false))
 }
 
 /// `GET /oauth2/authorize` → 302 to the sign-in page; each request is signed in for anew.

@@ -4,7 +4,7 @@ use super::authorize::{EXPIRED, stopped};
 use super::{html, is_form, on};
 use crate::access::accounts::{PasswordProved, SignIn, SignInAnswer, SignInError, SignedIn};
 use crate::access::{AuthorizationRequest, Parameters};
-use crate::console::{LoginPage, cookie, page};
+use crate::console::{Cookie, LoginPage, page};
 use crate::control::ControlState;
 use crate::control::error::Fault;
 use crate::control::extract::Call;
@@ -130,7 +130,7 @@ pub(in crate::control::routes) async fn submit(
 async fn finish(state: &ControlState, call: &Call, purpose: For<'_>, signed_in: &SignedIn) -> Response {
     let Some((_, request)) = purpose.authorization else {
         let mut response = on(state.site, StatusCode::SEE_OTHER, HOME);
-        let cookie = signed_in.cookie.as_ref().and_then(|secret| cookie::set(state.site.https, secret));
+        let cookie = signed_in.cookie.as_ref().and_then(|secret| Cookie::Staff.set(state.site.https, secret));
         if let Some(cookie) = cookie {
             response.headers_mut().insert(header::SET_COOKIE, cookie);
         }

@@ -1,0 +1,158 @@
+//! Pages for the customers' people: signing in with their provider, who they are here, signing out.
+
+use super::view;
+use crate::access::Parameters;
+use crate::access::federation::{FederationError, PersonSignedIn};
+use crate::console::pages::{ProfileOrg, ProfilePage, ProvidersPage, SignedOutPersonPage};
+use crate::console::{Cookie, Frame, security_headers};
+use crate::control::ControlState;
+use crate::control::error::{ApiError, Fault};
+use crate::control::extract::Call;
+use crate::domain::{Membership, OrgUser, Principal};
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+
+/// Where one goes who asked for no other place.
+const HOME: &str = "/profile";
+
+fn return_to(query: Option<String>) -> Option<String> {
+    Parameters::read(query.unwrap_or_default().as_bytes()).get("return_to").map(str::to_owned)
+}
+
+/// `GET /auth/login`: a way to each provider.
+pub(super) async fn providers(State(state): State<ControlState>, RawQuery(query): RawQuery) -> Response {
+    let mut rest = url::form_urlencoded::Serializer::new(String::new());
+    if let Some(path) = return_to(query) {
+        rest.append_pair("return_to", &path);
+    }
+    let rest = rest.finish();
+    let rest = if rest.is_empty() { rest } else { format!("?{rest}") };
+    let all = state.access.providers().iter();
+    let providers = all.map(|p| (p.name.clone(), format!("/auth/oidc/start/{}{rest}", p.id))).collect();
+    view::show(state.site, &ProvidersPage { frame: Frame::narrow("Sign in"), providers })
+}
+
+/// `GET /auth/oidc/start/{provider}` → 302 to the provider.
+pub(super) async fn begin(
+    State(state): State<ControlState>,
+    Path(provider): Path<String>,
+    RawQuery(query): RawQuery,
+    call: Call,
+) -> Result<Response, ApiError> {
+    let begun = state.access.begin_federated(&provider, return_to(query).as_deref()).await;
+    let begun = begun.map_err(|error| call.fault(Fault::Federation(error)))?;
+    let https = state.site.https;
+    let mut response = on(&state, StatusCode::FOUND, &begun.to);
+    if let Some(cookie) = Cookie::SignIn.set_for(https, &begun.cookie, begun.seconds) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
+}
+
+/// `GET /auth/oidc/callback` → 303 into the site.
+pub(super) async fn finish(
+    State(state): State<ControlState>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    call: Call,
+) -> Response {
+    let answer = Parameters::read(query.unwrap_or_default().as_bytes());
+    let https = state.site.https;
+    let name = Cookie::SignIn.name(https);
+    let sealed = cookie(&headers, name);
+    let done = match sealed {
+        Err(()) => Err(FederationError::Expired),
+        Ok(sealed) => state.access.finish_federated(sealed, &answer, &call.caller.request).await,
+    };
+    // Whatever came of it, it is over.
+    let over = Cookie::SignIn.clear(https);
+    let (mut response, session) = match done {
+        Ok(PersonSignedIn { cookie, seconds, return_to }) => {
+            let to = return_to.as_deref().unwrap_or(HOME);
+            (on(&state, StatusCode::SEE_OTHER, to), Cookie::Person.set_for(https, &cookie, seconds))
+        }
+        Err(error) => (call.fault(Fault::Federation(error)).into_response(), None),
+    };
+    for cookie in [over, session].into_iter().flatten() {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// The one cookie of this name; `Err` for two that differ.
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, ()> {
+    let pairs = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut found = None;
+    for pair in pairs.flat_map(|value| value.split(';')) {
+        let Some(value) = pair.trim().strip_prefix(name).and_then(|rest| rest.strip_prefix('=')) else {
+            continue;
+        };
+        if found.is_some_and(|other| other != value) {
+            return Err(());
+        }
+        found = Some(value);
+    }
+    Ok(found)
+}
+
+/// On to another place; nothing of the request goes along.
+fn on(state: &ControlState, status: StatusCode, to: &str) -> Response {
+    let mut response = (status, security_headers(state.site.https, &[])).into_response();
+    match HeaderValue::from_str(to) {
+        Ok(to) => drop(response.headers_mut().insert(header::LOCATION, to)),
+        Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+    }
+    response
+}
+
+/// Who looks.
+fn person(call: &Call) -> Result<&OrgUser, ApiError> {
+    match call.principal()? {
+        Principal::OrgUser(user) => Ok(user),
+        Principal::PlatformUser(_) | Principal::Impersonation(_) | Principal::Bot(_) => {
+            Err(call.fault(Fault::Act(crate::access::ActError::NoPermit)))
+        }
+    }
+}
+
+/// `GET /profile`: who one is here, or that an administrator has to activate the account first.
+pub(super) async fn profile(State(state): State<ControlState>, call: Call) -> Result<Response, ApiError> {
+    let user = person(&call)?;
+    let mut orgs = Vec::new();
+    for Membership { org, role } in &user.memberships {
+        let found = state.access.org(org).await.map_err(|_| call.fault(Fault::NotYet("try again")))?;
+        orgs.push(ProfileOrg { name: found.name.clone(), id: org.to_string(), role: role.as_str() });
+    }
+    let shown = ProfilePage {
+        frame: Frame::narrow(if user.active { "Your account" } else { "Your account is inactive" }),
+        display_name: user.display_name.clone(),
+        email: user.email.clone(),
+        active: user.active,
+        site_admin: user.site_admin,
+        orgs,
+        until: view::time(call.known()?.session.expires_at),
+    };
+    Ok(view::show(state.site, &shown))
+}
+
+/// `POST /auth/logout`: this session ends.
+pub(super) async fn sign_out(
+    State(state): State<ControlState>,
+    call: Call,
+    _body: Bytes,
+) -> Result<Response, ApiError> {
+    let done = state.access.sign_out_person(call.permit()?, call.known()?, &call.caller.request).await;
+    call.act(done)?;
+    let mut response = view::to(state.site, "/auth/signed-out");
+    if let Some(gone) = Cookie::Person.clear(state.site.https) {
+        response.headers_mut().append(header::SET_COOKIE, gone);
+    }
+    Ok(response)
+}
+
+/// `GET /auth/signed-out`.
+pub(super) async fn signed_out(State(state): State<ControlState>) -> Response {
+    view::show(state.site, &SignedOutPersonPage { frame: Frame::narrow("You are signed out") })
+}
