@@ -46,6 +46,7 @@ impl Fixture {
             plan: "business".into(),
             owner_email: "owner@acme.example".into(),
             allow_platform_impersonation: true,
+            auto_add_new_users: false,
         };
         let org = access.provision_org(new).await.unwrap();
         let person = NewPerson { email: "owner@acme.example".into(), display_name: "Acme Owner".into() };

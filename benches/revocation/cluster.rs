@@ -72,6 +72,7 @@ impl Cluster {
             plan: "business".into(),
             owner_email: OWNER.into(),
             allow_platform_impersonation: true,
+            auto_add_new_users: false,
         };
         let org = access.provision_org(new).await.unwrap();
         access.provision_org_user(person(OWNER), org.clone(), OrgRole::Owner).await.unwrap();

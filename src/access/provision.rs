@@ -25,6 +25,8 @@ pub struct NewOrg {
     pub owner_email: String,
     /// How the owner's switch stands at first.
     pub allow_platform_impersonation: bool,
+    /// Whoever signs in first with a provider that is bound to the org becomes an active viewer of it.
+    pub auto_add_new_users: bool,
 }
 
 /// A person to be there.
@@ -82,8 +84,8 @@ impl Access {
                 }
                 let id = OrgId::random();
                 tx.execute(
-                    "INSERT INTO org (id, name, slug, plan, owner_email, status, allow_platform_impersonation, created_at) \
-                     VALUES ($1, $2, $3, $4, $5, 'active', $6, {now})",
+                    "INSERT INTO org (id, name, slug, plan, owner_email, status, allow_platform_impersonation, \
+                       auto_add_new_users, created_at) VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, {now})",
                     &[
                         id.as_str().into(),
                         new.name.into(),
@@ -91,12 +93,16 @@ impl Access {
                         new.plan.into(),
                         new.owner_email.into(),
                         new.allow_platform_impersonation.into(),
+                        new.auto_add_new_users.into(),
                     ],
                 )
                 .await?;
                 let mut entry = set_up(Event::OrgCreated, time, id.as_str());
                 entry.org_id = Some(id.clone());
                 entry.logs = Logs::Both;
+                if new.auto_add_new_users {
+                    entry.details.insert("auto_add_new_users".to_owned(), true.into());
+                }
                 write_act(tx, &entry).await?;
                 let change = ChangeRecord { effect: Effect::Changed, subjects: vec![id.subject()] };
                 Ok(Done::changed(id, vec![change]))

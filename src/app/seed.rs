@@ -96,6 +96,7 @@ fn org(slug: &str, name: &str, allow: bool) -> NewOrg {
         plan: "business".to_owned(),
         owner_email: format!("owner@{slug}.example"),
         allow_platform_impersonation: allow,
+        auto_add_new_users: false,
     }
 }
 

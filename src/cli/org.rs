@@ -43,6 +43,9 @@ pub struct Add {
     /// Begin with support access switched off
     #[arg(long)]
     pub no_support_access: bool,
+    /// Whoever signs in first with a provider of the org becomes an active viewer
+    #[arg(long)]
+    pub auto_add_new_users: bool,
     /// Who reads the output
     #[arg(long, value_enum, default_value = "human")]
     pub format: FormatArg,
@@ -63,10 +66,19 @@ pub struct List {
 #[must_use]
 pub fn run(args: Args) -> Exit {
     match args.command {
-        Command::Add(Add { config, name, slug, plan, owner_email, no_support_access, format }) => {
+        Command::Add(args) => {
+            let Add { config, name, slug, plan, owner_email, no_support_access, auto_add_new_users, format } =
+                args;
             operate(&config, open_access, async move |access| {
                 let allow_platform_impersonation = !no_support_access;
-                let new = NewOrg { slug, name, plan, owner_email, allow_platform_impersonation };
+                let new = NewOrg {
+                    slug,
+                    name,
+                    plan,
+                    owner_email,
+                    allow_platform_impersonation,
+                    auto_add_new_users,
+                };
                 print_id(format, access.provision_org(new).await?.as_str());
                 Ok(())
             })

@@ -162,6 +162,35 @@ fn one_fault_each() {
             "[oauth2.clients.api]\ntoken_endpoint_auth_method = \"client_secret_basic\"\nsecret_file = \"nowhere\"",
             "No such file or directory",
         ),
+        ("[oidc]\nsession_days = 0", "not between 1 and 90"),
+        ("[oidc.providers.a]\nclient_id = \"c\"\norgs = [\"o\"]", "`issuer` is missing"),
+        ("[oidc.providers.a]\nissuer = \"https://i\"\norgs = [\"o\"]", "`client_id` is missing"),
+        ("[oidc.providers.a]\nissuer = \"https://i\"\nclient_id = \"c\"", "`orgs` is missing"),
+        (
+            "[oidc.providers.a]\nissuer = \"http://id.example\"\nclient_id = \"c\"\norgs = [\"o\"]",
+            "`issuer` in [oidc.providers.a]",
+        ),
+        (
+            "[oidc.providers.a]\nissuer = \"https://id.example/?a\"\nclient_id = \"c\"\norgs = [\"o\"]",
+            "no issuer",
+        ),
+        (
+            "[oidc.providers.a]\nissuer = \"https://i\"\nadmin_emails = [\"@\"]\nclient_id = \"c\"\norgs = [\"o\"]",
+            "not an e-mail address",
+        ),
+        (
+            "[oidc.providers.Acme]\nissuer = \"https://i\"\nclient_id = \"c\"\norgs = [\"o\"]",
+            "`Acme` is no name of a provider",
+        ),
+        (
+            "[oidc.providers.a]\nissuer = \"https://i\"\nclient_id = \"c\"\norgs = [\"o\"]\n\
+             [oidc.providers.b]\nissuer = \"https://i\"\nclient_id = \"c\"\norgs = [\"o\"]",
+            "two providers have the issuer `https://i`",
+        ),
+        (
+            "[oidc.providers.a]\nissuer = \"https://i\"\nclient_id = \"c\"\norgs = [\"o\"]\nclient_secret_file = \"nowhere\"",
+            "`client_secret_file` of the provider `a`",
+        ),
     ];
     for (text, wanted) in cases {
         let text = if text.contains("upstream]") || text.is_empty() {

@@ -95,6 +95,7 @@ pub(super) async fn register(
         plan: form.text("plan"),
         owner_email: form.text("owner_email"),
         allow_platform_impersonation: true,
+        auto_add_new_users: false,
     };
     let made = state.access.register_org(call.permit()?, call.known()?, new, &call.caller.request).await;
     match call.act(made) {

@@ -49,6 +49,7 @@ pub(super) async fn register(
         plan: plan.trim().to_owned(),
         owner_email: owner_email.trim().to_owned(),
         allow_platform_impersonation: true,
+        auto_add_new_users: false,
     };
     let made = state.access.register_org(call.permit()?, call.known()?, new, &call.caller.request).await;
     Ok((StatusCode::CREATED, Json(json::org(&call.act(made)?))))

@@ -232,3 +232,7 @@ fn left_half(access_token: &str, algorithm: Algorithm) -> String {
     let half = hash.as_ref().len() / 2;
     BASE64URL.encode(hash.as_ref().get(..half).unwrap_or_default())
 }
+
+#[cfg(test)]
+#[path = "id_token_tests.rs"]
+mod tests;

@@ -355,6 +355,7 @@ async fn org(operator: &Access, slug: &str) -> OrgId {
         plan: "business".to_owned(),
         owner_email: format!("owner@{slug}.example"),
         allow_platform_impersonation: true,
+        auto_add_new_users: false,
     };
     let org = operator.provision_org(new).await.expect("an org");
     let owner = person(&format!("owner@{slug}.example"));

@@ -108,6 +108,7 @@ impl House {
                 plan: "business".to_owned(),
                 owner_email: "owner@acme.example".to_owned(),
                 allow_platform_impersonation: true,
+                auto_add_new_users: false,
             })
             .await
             .expect("an org");
