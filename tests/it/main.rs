@@ -33,6 +33,7 @@ mod history;
 mod layering;
 mod minting;
 mod oauth;
+mod oidc;
 mod open_caps;
 mod operate;
 mod passthrough;

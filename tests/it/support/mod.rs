@@ -3,11 +3,13 @@
 mod browser;
 mod chain;
 mod chance;
+pub(crate) mod clients;
 mod command;
 mod door;
 mod gateway;
 mod house;
 mod http;
+pub(crate) mod idp;
 mod mount;
 pub(crate) mod postgres;
 mod raw;

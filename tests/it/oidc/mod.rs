@@ -1,0 +1,3 @@
+//! Customers' people sign in through an OpenID Connect provider: S-43 to S-45 of the security facts, by name.
+
+mod provider;
