@@ -5,6 +5,7 @@ mod dev_account;
 mod from_nothing;
 mod headers;
 mod hostile;
+mod provider;
 
 use crate::support::{Browser, totp};
 

@@ -30,6 +30,11 @@ pub(crate) struct Door {
 
 impl Door {
     pub(crate) async fn open(adjust: impl FnOnce(&mut Config)) -> Self {
+        Self::open_on(Sockets::Own, adjust).await
+    }
+
+    /// On sockets whose address is known before.
+    pub(crate) async fn open_on(sockets: Sockets, adjust: impl FnOnce(&mut Config)) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let upstream = format!("http://{}", listener.local_addr().expect("an address"));
         let house = House::open_with(|config| {
@@ -45,7 +50,7 @@ impl Door {
         let stop = CancellationToken::new();
         let orgs = DemoOrgs { acme: org.clone(), globex: OrgId::random() };
         tokio::spawn(drawbridge::demo::serve(listener, orgs, stop.clone()));
-        let running = start(parts, Sockets::Own).await.expect("it starts");
+        let running = start(parts, sockets).await.expect("it starts");
         let client = reqwest::Client::new();
         Self { running, org, owner, staff, client, _demo: stop.drop_guard(), _folder: folder }
     }

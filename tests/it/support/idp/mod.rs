@@ -4,7 +4,7 @@ mod forger;
 mod id_token;
 mod real;
 
-pub(crate) use forger::{Forger, Received};
+pub(crate) use forger::Forger;
 pub(crate) use id_token::{By, IdToken, Signer};
 pub(crate) use real::RealProvider;
 
