@@ -59,6 +59,7 @@ pub(super) fn federation(config: &Config, sealer: &Sealer) -> Result<Federation,
         Ok(FederatedProvider {
             id: configured.id.clone(),
             name: configured.name.clone(),
+            listed: configured.listed,
             provider: Provider::new(settings)
                 .map_err(|e| StartError::Usage(format!("[oidc]: no TLS: {e}")))?,
             orgs: configured.orgs.clone(),

@@ -25,6 +25,8 @@ pub struct OidcProvider {
     pub name: String,
     /// As it calls itself (OpenID Connect Discovery §3), byte for byte.
     pub issuer: String,
+    /// The sign-in page names it to everybody; otherwise one has to know its id.
+    pub listed: bool,
     /// What it knows this gateway as.
     pub client_id: String,
     /// Holds the secret that it gave this gateway; `None`: a public client.

@@ -159,54 +159,36 @@ fn answer(fault: &Fault) -> Answer {
 
 /// What the provider said stands in the process log and in the entry; the person is told what they can do.
 fn federation(error: &FederationError) -> Answer {
-    use crate::identity::oidc::ProviderError;
-    let failed = |detail: &str| Answer::new(401, "SIGN_IN_FAILED", detail);
-    match error {
-        FederationError::UnknownProvider => {
-            Answer::new(404, "NOT_FOUND", "there is no such provider; choose one on /auth/login")
-        }
-        FederationError::Expired => Answer::new(
-            400,
-            "SIGN_IN_EXPIRED",
+    let (status, code) = error.answer();
+    let detail = match error {
+        FederationError::Act(ActError::Store(error)) => return store(error),
+        FederationError::UnknownProvider => "there is no such provider; choose one on /auth/login",
+        FederationError::Expired => {
             "this sign-in was begun in another browser, took longer than ten minutes, or is over; sign in again on \
-             /auth/login",
-        ),
-        FederationError::Declined(_) => failed(
-            "your provider didn't sign you in; sign in again on /auth/login, or ask your administrator whether you may",
-        ),
-        FederationError::NoOrg => failed(
-            "your provider is bound to no org that is registered here; your administrator can ask the vendor",
-        ),
-        FederationError::Provider(
-            ProviderError::IdToken(_)
-            | ProviderError::MixUp
-            | ProviderError::Code(_)
-            | ProviderError::OtherSubject,
-        ) => failed(
-            "what your provider answered can't be trusted, so nobody was signed in; try again on /auth/login, and tell \
-             your administrator if it stays so",
-        ),
-        FederationError::Provider(error) => {
-            tracing::error!(error = error as &dyn std::error::Error, "a provider can't be used");
-            Answer {
-                retry_after: Some(5),
-                ..Answer::new(
-                    502,
-                    "PROVIDER_UNREACHABLE",
-                    "your provider can't be reached from here now; try again later",
-                )
-            }
+             /auth/login"
         }
-        FederationError::Busy => answer(&Fault::Act(ActError::Busy)),
-        FederationError::Act(ActError::Store(error)) => store(error),
-        FederationError::Act(error) => {
+        FederationError::Declined(_) => {
+            "your provider didn't sign you in; sign in again on /auth/login, or ask your administrator whether you may"
+        }
+        FederationError::NoOrg => {
+            "your provider is bound to no org that is registered here; your administrator can ask the vendor"
+        }
+        FederationError::Provider(_) if status == 502 => {
+            "your provider can't be reached from here now; try again later"
+        }
+        FederationError::Provider(_) => {
+            "what your provider answered can't be trusted, so nobody was signed in; try again on /auth/login, and tell \
+             your administrator if it stays so"
+        }
+        FederationError::Busy | FederationError::Act(_) => {
             tracing::error!(
                 error = error as &dyn std::error::Error,
                 "a sign-in with a provider can't be finished"
             );
-            failed("nobody was signed in; sign in again on /auth/login")
+            "nobody can sign in now; try again later"
         }
-    }
+    };
+    Answer { retry_after: (status >= 500).then_some(5), ..Answer::new(status, code, detail) }
 }
 
 fn clock_off(seconds: i64) -> String {

@@ -16,6 +16,8 @@ pub fn email_key(typed: &str) -> String {
 pub fn is_email(text: &str) -> bool {
     let plain =
         |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '<' | '>' | '"' | ',' | ';' | '\\');
+    // KELVIN SIGN is another letter than `k` to whoever gives out addresses, and one with it in lower case.
+    let alike = |c: char| !c.is_ascii() && c.to_lowercase().any(|low| low.is_ascii());
     let Some((local, host)) = text.split_once('@') else { return false };
     text.len() <= MAX_BYTES
         && !local.is_empty()
@@ -23,7 +25,7 @@ pub fn is_email(text: &str) -> bool {
         && !host.contains('@')
         && !host.starts_with('.')
         && !host.ends_with('.')
-        && text.chars().all(plain)
+        && text.chars().all(|c| plain(c) && !alike(c))
 }
 
 #[cfg(test)]

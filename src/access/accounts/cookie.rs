@@ -5,7 +5,7 @@ use crate::access::service::unavailable;
 use crate::access::transaction::{ActError, Done};
 use crate::access::{Access, Authenticated, CredentialError, credentials};
 use crate::domain::ids::{SessionId, Subject};
-use crate::domain::{Millis, Session};
+use crate::domain::{Millis, Principal, Session};
 use crate::identity::SessionSecret;
 use crate::store::{ChangeRecord, Effect, StoreError, Tx};
 
@@ -54,6 +54,10 @@ impl Access {
     /// Notes that a browser's session is used: its end moves on, up to the session's absolute end. Writes at most
     /// every five minutes; failing is no reason to refuse.
     pub async fn touch(&self, session: &Session) {
+        // A customer's person has the end that their sign-in gave: their provider's, perhaps.
+        if !matches!(session.principal, Principal::PlatformUser(_)) {
+            return;
+        }
         let settings = &self.accounts.settings;
         let now = self.clock.now();
         let absolute = session.started_at + settings.session_absolute;

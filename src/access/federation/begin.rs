@@ -51,7 +51,10 @@ impl Access {
             nonce: &under_way.nonce,
             code_challenge: &pkce_challenge(&under_way.code_verifier),
         };
-        let to = asked.provider.authorization_url(&asking).await?;
+        let to = asked.provider.authorization_url(&asking).await.inspect_err(|error| {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(provider = asked.id, error, "nobody can sign in with a provider");
+        })?;
         let until = self.clock.now() + SIGN_IN_TTL;
         let sealed = federation.browser.seal(SIGN_IN, until, &under_way).ok_or(FederationError::Busy)?;
         Ok(Begun { to: to.into(), cookie: Secret::new(sealed), seconds: SIGN_IN_TTL / 1000 })

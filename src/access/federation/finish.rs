@@ -48,6 +48,23 @@ pub enum FederationError {
 }
 
 impl FederationError {
+    /// Status and code of the answer, and of the entry.
+    #[must_use]
+    pub fn answer(&self) -> (u16, &'static str) {
+        match self {
+            Self::UnknownProvider => (404, "NOT_FOUND"),
+            Self::Expired => (400, "SIGN_IN_EXPIRED"),
+            Self::Provider(
+                ProviderError::Fetch(_)
+                | ProviderError::OtherIssuer { .. }
+                | ProviderError::Endpoint(_)
+                | ProviderError::LeftAlone,
+            ) => (502, "PROVIDER_UNREACHABLE"),
+            Self::Declined(_) | Self::NoOrg | Self::Provider(_) => (401, "SIGN_IN_FAILED"),
+            Self::Busy | Self::Act(_) => (503, "STORE_UNAVAILABLE"),
+        }
+    }
+
     /// What stands in the entry; `None` where it is no failed sign-in of anybody.
     fn cause(&self) -> Option<String> {
         match self {
@@ -155,8 +172,9 @@ impl Access {
             "nobody was signed in"
         );
         let mut entry = entries::entry(Event::OrgLoginFailed, Stage::Refused, None, request);
-        entry.code = Some("SIGN_IN_FAILED".to_owned());
-        entry.status = Some(401);
+        let (status, code) = error.answer();
+        entry.code = Some(code.to_owned());
+        entry.status = Some(status);
         entry.decision = Some("deny");
         entry.details.insert("cause".to_owned(), cause.into());
         entry.details.insert("provider".to_owned(), asked.id.as_str().into());

@@ -31,6 +31,8 @@ pub struct FederatedProvider {
     pub id: String,
     /// Its name for people.
     pub name: String,
+    /// The sign-in page names it to everybody.
+    pub listed: bool,
     /// The way to it.
     pub provider: Provider,
     /// Slugs or ids of the orgs whose people it speaks for.

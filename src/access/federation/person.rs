@@ -119,14 +119,22 @@ async fn find(
         .await?;
     if let Some(row) = known {
         let id = person_id(row.text(0)?)?;
-        return Ok(update(tx, id, identity, verified.as_deref()).await?);
+        let changed = update(tx, &id, identity, verified.as_deref()).await?;
+        return Ok(if changed {
+            Found::changed(id, None)
+        } else {
+            Found { id, first: None, changes: Vec::new() }
+        });
     }
     let waiting = match &verified {
         Some(email) => waiting(tx, orgs, email).await?,
         None => None,
     };
     let found = match waiting {
-        Some(id) => Found::changed(id, Some("linked")),
+        Some(id) => {
+            update(tx, &id, identity, verified.as_deref()).await?;
+            Found::changed(id, Some("linked"))
+        }
         None => create(tx, asked, orgs, identity, verified.as_deref()).await?,
     };
     tx.execute(
@@ -144,13 +152,13 @@ async fn find(
     Ok(found)
 }
 
-/// Somebody who has signed in before: their name and address are those of now.
+/// Somebody who is there already: their name and address are those of now. Whether they were others before.
 async fn update(
     tx: &mut Tx,
-    id: OrgUserId,
+    id: &OrgUserId,
     identity: &Identity,
     verified: Option<&str>,
-) -> Result<Found, StoreError> {
+) -> Result<bool, StoreError> {
     tx.execute(
         "UPDATE org_user_identity SET email = $1, last_sign_in_at = {now} WHERE org_user_id = $2",
         &[identity.email.clone().unwrap_or_default().into(), id.as_str().into()],
@@ -163,14 +171,14 @@ async fn update(
     let (email, name) = (row.text(0)?, row.text(1)?);
     let (email_now, name_now) = (verified.unwrap_or(email), identity.name.as_deref().unwrap_or(name));
     if (email, name) == (email_now, name_now) {
-        return Ok(Found { id, first: None, changes: Vec::new() });
+        return Ok(false);
     }
     tx.execute(
         "UPDATE org_user SET email = $1, display_name = $2 WHERE id = $3",
         &[email_now.into(), name_now.into(), id.as_str().into()],
     )
     .await?;
-    Ok(Found::changed(id, None))
+    Ok(true)
 }
 
 /// The one person with this address whom an operator has added and who has never signed in, unless they belong to an

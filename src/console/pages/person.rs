@@ -9,8 +9,14 @@ use askama::Template;
 pub struct ProvidersPage {
     /// Around it.
     pub frame: Frame,
-    /// Name and path of each provider.
+    /// Name and path of each provider that everybody may know of.
     pub providers: Vec<(String, String)>,
+    /// There are others, by their short names.
+    pub more: bool,
+    /// The short name that was typed, and that none has.
+    pub unknown: Option<String>,
+    /// A path to come back to.
+    pub return_to: Option<String>,
 }
 
 /// `/profile`.
@@ -58,6 +64,9 @@ impl ProvidersPage {
         Self {
             frame: Frame::narrow("Sign in"),
             providers: vec![provider("Acme", "acme"), provider("Globex", "globex")],
+            more: true,
+            unknown: Some("acne".into()),
+            return_to: Some("/app?a=1&b=2".into()),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::view;
 use crate::access::Parameters;
 use crate::access::federation::{FederationError, PersonSignedIn};
 use crate::console::pages::{ProfileOrg, ProfilePage, ProvidersPage, SignedOutPersonPage};
+use crate::console::text::visible;
 use crate::console::{Cookie, Frame, security_headers};
 use crate::control::ControlState;
 use crate::control::error::{ApiError, Fault};
@@ -17,21 +18,39 @@ use axum::response::{IntoResponse as _, Response};
 /// Where one goes who asked for no other place.
 const HOME: &str = "/profile";
 
-fn return_to(query: Option<String>) -> Option<String> {
-    Parameters::read(query.unwrap_or_default().as_bytes()).get("return_to").map(str::to_owned)
+fn asked(query: Option<String>) -> Parameters {
+    Parameters::read(query.unwrap_or_default().as_bytes())
 }
 
-/// `GET /auth/login`: a way to each provider.
-pub(super) async fn providers(State(state): State<ControlState>, RawQuery(query): RawQuery) -> Response {
-    let mut rest = url::form_urlencoded::Serializer::new(String::new());
-    if let Some(path) = return_to(query) {
-        rest.append_pair("return_to", &path);
+/// Where a sign-in with a provider begins.
+fn start(provider: &str, return_to: Option<&str>) -> String {
+    let mut path = format!("/auth/oidc/start/{provider}");
+    if let Some(to) = return_to {
+        let rest = url::form_urlencoded::Serializer::new(String::new()).append_pair("return_to", to).finish();
+        path = format!("{path}?{rest}");
     }
-    let rest = rest.finish();
-    let rest = if rest.is_empty() { rest } else { format!("?{rest}") };
-    let all = state.access.providers().iter();
-    let providers = all.map(|p| (p.name.clone(), format!("/auth/oidc/start/{}{rest}", p.id))).collect();
-    view::show(state.site, &ProvidersPage { frame: Frame::narrow("Sign in"), providers })
+    path
+}
+
+/// `GET /auth/login`: a way to each provider that everybody may know of, and a field for the names of the others.
+pub(super) async fn providers(State(state): State<ControlState>, RawQuery(query): RawQuery) -> Response {
+    let asked = asked(query);
+    let return_to = asked.get("return_to");
+    let all = state.access.providers();
+    let named = asked.get("provider").map(|name| name.trim().to_lowercase());
+    if let Some(found) = all.iter().find(|p| named.as_ref() == Some(&p.id)) {
+        return view::to(state.site, &start(&found.id, return_to));
+    }
+    let listed = all.iter().filter(|p| p.listed);
+    let shown = ProvidersPage {
+        frame: Frame::narrow("Sign in"),
+        providers: listed.map(|p| (p.name.clone(), start(&p.id, return_to))).collect(),
+        more: all.iter().any(|p| !p.listed),
+        unknown: named.as_deref().map(visible),
+        return_to: return_to.map(str::to_owned),
+    };
+    let status = if shown.unknown.is_some() { StatusCode::NOT_FOUND } else { StatusCode::OK };
+    view::show_with(state.site, status, &shown)
 }
 
 /// `GET /auth/oidc/start/{provider}` → 302 to the provider.
@@ -41,7 +60,7 @@ pub(super) async fn begin(
     RawQuery(query): RawQuery,
     call: Call,
 ) -> Result<Response, ApiError> {
-    let begun = state.access.begin_federated(&provider, return_to(query).as_deref()).await;
+    let begun = state.access.begin_federated(&provider, asked(query).get("return_to")).await;
     let begun = begun.map_err(|error| call.fault(Fault::Federation(error)))?;
     let https = state.site.https;
     let mut response = on(&state, StatusCode::FOUND, &begun.to);

@@ -9,8 +9,8 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{self, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
-use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, PublicKeyUse};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, Header, Validation, decode, decode_header};
 use serde::Deserialize;
 
 /// By how much a provider's clock may differ from ours, milliseconds.
@@ -147,18 +147,28 @@ fn key<'a>(keys: &'a JwkSet, header: &Header) -> Result<&'a Jwk, IdTokenFault> {
     if !of_public_keys {
         return Err(IdTokenFault::Algorithm);
     }
-    let signs = |jwk: &&Jwk| !matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption));
-    let mut named = keys.keys.iter().filter(signs).filter(|jwk| match &header.kid {
-        Some(kid) => jwk.common.key_id.as_deref() == Some(kid),
-        // Only where there is no choice (OpenID Connect Core §10.1).
-        None => true,
+    // Keys of two kinds may share an id (RFC 7517 §4.5), and one needn't be named where there is no choice (OpenID
+    // Connect Core §10.1).
+    let mut fitting = keys.keys.iter().filter(|jwk| {
+        let signs = !matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption));
+        let named = header.kid.is_none() || header.kid == jwk.common.key_id;
+        signs && named && family(jwk) == Some(header.alg.family())
     });
-    let (Some(key), None) = (named.next(), named.next()) else { return Err(IdTokenFault::UnknownKey) };
+    let (Some(key), None) = (fitting.next(), fitting.next()) else { return Err(IdTokenFault::UnknownKey) };
     let fits = match key.common.key_algorithm {
         Some(algorithm) => algorithm.to_string() == format!("{:?}", header.alg),
         None => true,
     };
     if fits { Ok(key) } else { Err(IdTokenFault::Algorithm) }
+}
+
+fn family(jwk: &Jwk) -> Option<AlgorithmFamily> {
+    match jwk.algorithm {
+        AlgorithmParameters::RSA(_) => Some(AlgorithmFamily::Rsa),
+        AlgorithmParameters::EllipticCurve(_) => Some(AlgorithmFamily::Ec),
+        AlgorithmParameters::OctetKeyPair(_) => Some(AlgorithmFamily::Ed),
+        _ => None,
+    }
 }
 
 fn claims(token: &str, key: &Jwk, algorithm: Algorithm) -> Result<Claims, IdTokenFault> {

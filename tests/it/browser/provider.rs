@@ -31,6 +31,7 @@ async fn gateway(issuer: &str) -> (Door, String) {
             id: "acme".to_owned(),
             name: "Acme".to_owned(),
             issuer: issuer.to_owned(),
+            listed: true,
             client_id: CLIENT.to_owned(),
             client_secret_file: Some(secret),
             orgs: vec!["acme".to_owned()],

@@ -90,7 +90,7 @@ const SIGNATURES: &[Forgery] = &[
     (
         "a curve's key by the id of another",
         |t| t.header("alg", "ES256").by(By::Key(Signer::Curve)),
-        "algorithm",
+        "unknown_key",
     ),
     ("a key that isn't shown", |t| kid(t, "stranger").by(STRANGER), "unknown_key"),
     ("an id that nobody has", |t| kid(t, "../first"), "unknown_key"),

@@ -21,11 +21,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 const SESSION: &str = "drawbridge-user";
 const SIGN_IN: &str = "drawbridge-sign-in";
 /// A page of the gateway itself sends it.
-const OURS: [(&str, &str); 1] = [("origin", "http://gateway.test")];
+pub(crate) const OURS: [(&str, &str); 1] = [("origin", "http://gateway.test")];
 const REDIRECT: &str = "http://gateway.test/auth/oidc/callback";
 
 /// A provider as the gateway knows it: bound to Acme, and `admin@acme.example` is one of its admins.
-fn provider(config: &Config, id: &str, issuer: &str) -> OidcProvider {
+pub(crate) fn provider(config: &Config, id: &str, issuer: &str) -> OidcProvider {
     // The file is as an editor leaves it.
     let secret = config.data.dir.with_file_name(format!("{id}.secret"));
     std::fs::write(&secret, format!("{SECRET}\n")).expect("a file");
@@ -33,6 +33,7 @@ fn provider(config: &Config, id: &str, issuer: &str) -> OidcProvider {
         id: id.to_owned(),
         name: format!("Sign-in of {id}"),
         issuer: issuer.to_owned(),
+        listed: true,
         client_id: CLIENT.to_owned(),
         client_secret_file: Some(secret),
         orgs: vec!["acme".to_owned()],
@@ -68,7 +69,7 @@ impl Begun {
 }
 
 /// Somebody with a browser.
-struct Visitor<'d> {
+pub(crate) struct Visitor<'d> {
     door: &'d Door,
     client: reqwest::Client,
     address: IpAddr,
@@ -77,7 +78,7 @@ struct Visitor<'d> {
 
 impl<'d> Visitor<'d> {
     /// Each comes from an address of their own: refusals of one address are counted together.
-    fn at(door: &'d Door) -> Self {
+    pub(crate) fn at(door: &'d Door) -> Self {
         static VISITORS: AtomicU32 = AtomicU32::new(2);
         let number = VISITORS.fetch_add(1, Ordering::Relaxed);
         let address = IpAddr::from(Ipv4Addr::from_bits(Ipv4Addr::new(127, 0, 0, 0).to_bits() + number));
@@ -89,12 +90,12 @@ impl<'d> Visitor<'d> {
         Self { door, client, address, cookies: BTreeMap::new() }
     }
 
-    async fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         self.send_body(method, path, headers, None).await
     }
 
     /// Sends a request with what cookies there are, and keeps those of the answer.
-    async fn send_body(
+    pub(crate) async fn send_body(
         &mut self,
         method: &str,
         path: &str,
@@ -128,7 +129,7 @@ impl<'d> Visitor<'d> {
         answer
     }
 
-    async fn get(&mut self, path: &str) -> Answer {
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.send("GET", path, &[]).await
     }
 
@@ -152,7 +153,11 @@ impl<'d> Visitor<'d> {
     }
 
     /// The whole of a sign-in with the provider `acme`, by a token that `change` makes of the right one.
-    async fn sign_in(&mut self, forger: &Forger, change: impl FnOnce(IdToken) -> IdToken) -> Answer {
+    pub(crate) async fn sign_in(
+        &mut self,
+        forger: &Forger,
+        change: impl FnOnce(IdToken) -> IdToken,
+    ) -> Answer {
         let begun = self.begin("acme").await;
         self.back_with(&begun, forger, change(forger.right(begun.nonce()))).await
     }

@@ -200,3 +200,24 @@ async fn who_is_inactive_reaches_the_sign_in() {
     visitor.sign_in(&forger, |t| t.person("admin", ADMIN)).await.expect(303);
     visitor.me().await.expect(200);
 }
+
+/// A provider that isn't listed is found by its short name, and named to nobody else.
+#[tokio::test]
+async fn a_provider_may_be_unlisted() {
+    let forger = Forger::start().await;
+    let door = Door::open(|config| {
+        let known = provider(config, "acme", &forger.issuer);
+        config.oidc.providers = vec![OidcProvider { listed: false, ..known }];
+    })
+    .await;
+    let mut visitor = Visitor::at(&door);
+    let page = visitor.get("/auth/login?return_to=/app").await.expect(200);
+    let text = String::from_utf8_lossy(&page.body).into_owned();
+    assert!(!text.contains("acme") && text.contains("name=\"provider\""), "{text}");
+    assert!(text.contains("name=\"return_to\" value=\"/app\""), "{text}");
+    let found = visitor.get("/auth/login?return_to=/app&provider=%20Acme").await.expect(303);
+    assert_eq!(found.header("location"), "/auth/oidc/start/acme?return_to=%2Fapp");
+    let unknown = visitor.get("/auth/login?provider=%3Cb%3Eacne").await.expect(404);
+    let text = String::from_utf8_lossy(&unknown.body).into_owned();
+    assert!(text.contains("acne") && !text.contains("<b>"), "{text}");
+}
