@@ -7,6 +7,7 @@
 //! transaction with full facts where the schema says so, and write their audit entries in it.
 
 pub mod accounts;
+mod address;
 mod again;
 mod background;
 mod caller;
@@ -46,7 +47,7 @@ pub use oauth::{
     AuthorizationRequest, AuthorizeError, ClientAuthentication, CodeGrant, Introspection, OAuth, OAuthClient,
     OAuthError, OAuthSettings, Parameters, PresentedClient, SCOPE, TokenAnswer,
 };
-pub use people::{Activated, PersonRecord};
+pub use people::{Changed, PersonChange, PersonRecord};
 pub use provision::{Issued, NewOrg, NewPerson};
 pub use reason::Reason;
 pub use service::{Access, AccessParts, AccessSettings};

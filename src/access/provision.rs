@@ -2,7 +2,7 @@
 //!
 //! Idempotent by slug, e-mail and name: what is there already is found, not made again.
 
-use super::federation::Federation;
+use super::address::{one_person, person_for};
 use super::transaction::{ActError, Done};
 use super::{ADMIN_ROLE, Access, accounts};
 use crate::audit::entry::{Entry, Logs, Stage};
@@ -389,48 +389,6 @@ impl Access {
     }
 }
 
-/// The person with this address whom an org may mean by it.
-async fn person_for(
-    tx: &mut Tx,
-    federation: &Federation,
-    email: &str,
-    org: &OrgId,
-) -> Result<Option<OrgUserId>, StoreError> {
-    let rows = tx
-        .rows(
-            "SELECT u.id, i.provider, o.slug FROM org_user u LEFT JOIN org_user_identity i ON i.org_user_id = u.id \
-             JOIN org o ON o.id = $2 WHERE lower(u.email) = $1 ORDER BY u.created_at, u.id",
-            &[email.into(), org.as_str().into()],
-        )
-        .await?;
-    for row in &rows {
-        let slug = row.text(2)?;
-        let meant = match row.opt_text(1)? {
-            Some(provider) => federation.speaks_for(provider, slug, org.as_str()),
-            None => true,
-        };
-        if meant {
-            let id = row.text(0)?;
-            return OrgUserId::parse(id).map(Some).map_err(|e| StoreError::Corrupt(e.to_string()));
-        }
-    }
-    Ok(None)
-}
-
-/// The one active person with this address or identifier.
-async fn one_person(tx: &mut Tx, email_or_id: &str) -> Result<OrgUserId, ActError> {
-    let sql = "SELECT id FROM org_user WHERE (lower(email) = $1 OR id = $2) AND active = 1 LIMIT 2";
-    let rows = tx.rows(sql, &[email_key(email_or_id).into(), email_or_id.into()]).await?;
-    match rows.as_slice() {
-        [one] => Ok(OrgUserId::parse(one.text(0)?).map_err(|e| StoreError::Corrupt(e.to_string()))?),
-        [] => Err(ActError::NotFound("active person")),
-        _ => Err(ActError::Invalid {
-            member: "--email",
-            fault: "is the address of several people: give the id of one",
-        }),
-    }
-}
-
 /// Inserts a session that lives `ttl`; its id and beginning (whole seconds).
 async fn begin_session(tx: &mut Tx, subject: &str, ttl: Millis) -> Result<(SessionId, Millis), StoreError> {
     let (id, started_at) = (SessionId::random(), tx.now().await?.div_euclid(1000) * 1000);
@@ -449,9 +407,12 @@ pub(super) async fn to_orgs_of(tx: &mut Tx, subject: &str, entry: &Entry) -> Res
     if rows.is_empty() {
         return write_act(tx, entry).await;
     }
-    for row in &rows {
+    for (number, row) in rows.iter().enumerate() {
         let mut entry = entry.clone();
-        entry.request_id = RequestId::random();
+        if number > 0 {
+            // Entries of one request are told apart by what they are about, and not by the org.
+            entry.request_id = RequestId::random();
+        }
         entry.org_id = OrgId::parse(row.text(0)?).ok();
         entry.logs = Logs::Both;
         write_act(tx, &entry).await?;

@@ -162,7 +162,8 @@ async fn org_user(tx: &mut Tx, id: &OrgUserId) -> Result<Option<OrgUser>, StoreE
         )
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let memberships = memberships(tx, id.as_str()).await?;
+    let rows = tx.rows(MEMBERSHIPS_OF_PERSON, &[id.as_str().into()]).await?;
+    let memberships = rows.iter().map(membership).collect::<Result<_, StoreError>>()?;
     Ok(Some(OrgUser {
         id: id.clone(),
         email: row.text(0)?.to_owned(),
@@ -177,11 +178,17 @@ async fn memberships(tx: &mut Tx, subject: &str) -> Result<Vec<Membership>, Stor
     let rows = tx
         .rows("SELECT org_id, role FROM membership WHERE subject_id = $1 ORDER BY org_id", &[subject.into()])
         .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Membership { org: OrgId::parse(row.text(0)?).map_err(corrupt)?, role: role(row.text(1)?)? })
-        })
-        .collect()
+    rows.iter().map(membership).collect()
+}
+
+/// Of who signs in with a provider, those in orgs that it speaks for.
+const MEMBERSHIPS_OF_PERSON: &str = "SELECT m.org_id, m.role FROM membership m JOIN org o ON o.id = m.org_id \
+     LEFT JOIN org_user_identity i ON i.org_user_id = m.subject_id \
+     WHERE m.subject_id = $1 AND (i.issuer IS NULL OR EXISTS ( \
+       SELECT 1 FROM provider_org p WHERE p.issuer = i.issuer AND p.org IN (o.slug, o.id))) ORDER BY m.org_id";
+
+fn membership(row: &Row) -> Result<Membership, StoreError> {
+    Ok(Membership { org: OrgId::parse(row.text(0)?).map_err(corrupt)?, role: role(row.text(1)?)? })
 }
 
 fn role(name: &str) -> Result<OrgRole, StoreError> {

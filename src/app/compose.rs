@@ -310,6 +310,9 @@ async fn records(
         cluster,
     };
     let access = Arc::new(Access::new(parts));
+    if exclusive {
+        access.bind_providers().await?;
+    }
     Ok(Records { access, audit, name: gateway, reader, sequencer, keeper, keys, clock, live })
 }
 

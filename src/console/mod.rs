@@ -18,10 +18,10 @@ mod send;
 mod side;
 pub mod text;
 
-pub use cookie::Cookie;
+pub use cookie::{AmbiguousCookie, Cookie, own_cookie};
 pub use frame::{Frame, Viewer};
 pub use headers::security_headers;
 pub use login::LoginPage;
 pub use problem::{ProblemPage, problem_page};
-pub use send::{Site, page, see_other};
+pub use send::{Site, page, redirect, see_other};
 pub use side::{Side, has_pages};

@@ -33,6 +33,8 @@ fn next(side: Side, status: u16, code: &str) -> Option<Next> {
         "SETUP_REQUIRED" => ("/platform/setup", "Set up this installation"),
         "PASSWORD_CHANGE_REQUIRED" => ("/platform/me/password", "Choose your password"),
         "ENROLMENT_REQUIRED" => ("/platform/me/2fa", "Set up the second factor"),
+        // Staff who look at a customer's page.
+        "PLATFORM_ACCESS_DENIED" => (Side::Staff.home(), "Go to your account"),
         _ if status == 401 || code == "SIGN_IN_EXPIRED" => (side.sign_in(), "Sign in"),
         _ => (side.home(), "Go to your account"),
     };

@@ -32,11 +32,20 @@ pub fn page(site: Site, status: StatusCode, page: &impl Template, forms_to: &[&s
 /// no browser sends its body on (RFC 9700 §4.12).
 #[must_use]
 pub fn see_other(site: Site, path: &str) -> Response<String> {
+    redirect(site, StatusCode::SEE_OTHER, path)
+}
+
+/// On to another place; nothing of the request goes along. 500 for what can't stand in a header.
+#[must_use]
+pub fn redirect(site: Site, status: StatusCode, to: &str) -> Response<String> {
     let mut response = Response::new(String::new());
-    *response.status_mut() = StatusCode::SEE_OTHER;
     *response.headers_mut() = security_headers(site.https, &[]);
-    if let Ok(path) = HeaderValue::from_str(path) {
-        response.headers_mut().insert(header::LOCATION, path);
-    }
+    *response.status_mut() = match HeaderValue::from_str(to) {
+        Ok(to) => {
+            response.headers_mut().insert(header::LOCATION, to);
+            status
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
     response
 }

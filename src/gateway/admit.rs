@@ -6,12 +6,12 @@
 
 use super::authenticate::{Presented, ambiguous};
 use super::host::PublicHosts;
-use super::hygiene::{AmbiguousCookie, Fate, fate, own_cookie};
+use super::hygiene::{Fate, fate};
 use super::path::{BadPath, canonical};
 use super::refusal::Refusal;
 use super::settings::{GateSettings, Limits, SessionCookies, StripCredentials};
 use crate::config::Network;
-use crate::console::Side;
+use crate::console::{AmbiguousCookie, Side, own_cookie};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use std::net::IpAddr;
 

@@ -93,37 +93,10 @@ pub fn without_own_cookies(value: &[u8], own: &[String]) -> Option<Vec<u8>> {
     Some(kept)
 }
 
-/// The value of a cookie of ours in a `Cookie` header. A browser sends each name once (RFC 6265 §5.4); `Err` for two
-/// that differ, of which nobody could say which is meant.
-///
-/// # Errors
-/// The name stands twice, with different values.
-pub fn own_cookie<'a>(
-    headers: impl Iterator<Item = &'a [u8]>,
-    name: &str,
-) -> Result<Option<&'a [u8]>, AmbiguousCookie> {
-    let mut found = None;
-    for pair in headers.flat_map(|value| value.split(|b| *b == b';')) {
-        let mut halves = pair.splitn(2, |b| *b == b'=');
-        if halves.next().map(<[u8]>::trim_ascii) != Some(name.as_bytes()) {
-            continue;
-        }
-        let value = halves.next().unwrap_or_default().trim_ascii();
-        if found.is_some_and(|first| first != value) {
-            return Err(AmbiguousCookie);
-        }
-        found = Some(value);
-    }
-    Ok(found)
-}
-
-/// See [`own_cookie`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AmbiguousCookie;
-
 #[cfg(test)]
 mod tests {
-    use super::{AmbiguousCookie, Fate, fate, own_cookie, without_own_cookies};
+    use super::{Fate, fate, without_own_cookies};
+    use crate::console::{AmbiguousCookie, own_cookie};
     use proptest::prelude::*;
 
     fn tokens() -> Vec<String> {

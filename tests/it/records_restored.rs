@@ -12,7 +12,7 @@ async fn door_on(server: &Server, database: &postgres::Database<'_>) -> Door {
     door_with(server, database, |_| {}).await
 }
 
-async fn door_with(
+pub(crate) async fn door_with(
     server: &Server,
     database: &postgres::Database<'_>,
     adjust: impl FnOnce(&mut Config),

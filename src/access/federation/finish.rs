@@ -1,11 +1,12 @@
 //! Back from the provider.
 
+use super::person::BegunSession;
 use super::{FederatedProvider, SIGN_IN, UnderWay};
 use crate::access::oauth::Parameters;
 use crate::access::transaction::{ActError, work};
 use crate::access::{Access, RequestInfo, entries};
 use crate::audit::entry::Stage;
-use crate::domain::{Event, Millis, Secret};
+use crate::domain::{Event, Principal, Secret, Session};
 use crate::identity::oidc::{Answered, Identity, ProviderError};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ pub struct PersonSignedIn {
     pub cookie: Secret,
     /// For so many seconds.
     pub seconds: i64,
-    /// A path of this gateway that was asked for at the beginning.
+    /// A path of this gateway that was asked for at the beginning; who isn't active has nothing there.
     pub return_to: Option<String>,
 }
 
@@ -58,7 +59,9 @@ impl FederationError {
                 ProviderError::Fetch(_)
                 | ProviderError::OtherIssuer { .. }
                 | ProviderError::Endpoint(_)
-                | ProviderError::LeftAlone,
+                | ProviderError::LeftAlone
+                | ProviderError::TooLate
+                | ProviderError::Client(_),
             ) => (502, "PROVIDER_UNREACHABLE"),
             Self::Declined(_) | Self::NoOrg | Self::Provider(_) => (401, "SIGN_IN_FAILED"),
             Self::Busy | Self::Act(_) => (503, "STORE_UNAVAILABLE"),
@@ -73,6 +76,7 @@ impl FederationError {
             Self::Provider(ProviderError::IdToken(fault)) => Some(format!("id_token: {fault}")),
             Self::Provider(ProviderError::MixUp) => Some("mix_up".to_owned()),
             Self::Provider(ProviderError::Code(_)) => Some("code".to_owned()),
+            Self::Provider(ProviderError::Client(_)) => Some("client".to_owned()),
             Self::Provider(ProviderError::OtherSubject) => Some("userinfo: subject".to_owned()),
             Self::Provider(_) => Some("provider".to_owned()),
             Self::UnknownProvider | Self::Expired | Self::Busy | Self::Act(_) => None,
@@ -81,7 +85,8 @@ impl FederationError {
 }
 
 impl Access {
-    /// Takes a provider's answer. `sealed`: the cookie that [`Access::begin_federated`] gave to the browser.
+    /// Takes a provider's answer. `sealed`: the cookie that [`Access::begin_federated`] gave to the browser; `before`: the
+    /// person's session that it has so far.
     ///
     /// # Errors
     /// [`FederationError`]; what a provider answered wrongly is in the platform log.
@@ -89,19 +94,20 @@ impl Access {
         self: &Arc<Self>,
         sealed: Option<&str>,
         answer: &Parameters,
+        before: Option<&Session>,
         request: &RequestInfo,
     ) -> Result<PersonSignedIn, FederationError> {
         let under_way = self.under_way(sealed, answer).ok_or(FederationError::Expired)?;
         let asked = self.federation.provider(&under_way.provider).ok_or(FederationError::Expired)?;
         let done = match self.identity(asked, &under_way, answer).await {
-            Ok(identity) => self.begin_person(asked, identity, request).await,
+            Ok(identity) => self.begin_person(asked, identity, before, request).await,
             Err(error) => Err(error),
         };
         match done {
-            Ok((cookie, expires_at)) => Ok(PersonSignedIn {
+            Ok(BegunSession { cookie, expires_at, active }) => Ok(PersonSignedIn {
                 cookie,
                 seconds: (expires_at - self.clock.now()).div_euclid(1000),
-                return_to: under_way.return_to,
+                return_to: under_way.return_to.filter(|_| active),
             }),
             Err(error) => {
                 if let Some(cause) = error.cause() {
@@ -146,13 +152,18 @@ impl Access {
         self: &Arc<Self>,
         asked: &FederatedProvider,
         identity: Identity,
+        before: Option<&Session>,
         request: &RequestInfo,
-    ) -> Result<(Secret, Millis), FederationError> {
+    ) -> Result<BegunSession, FederationError> {
         let (access, id, request) = (Arc::clone(self), asked.id.clone(), request.clone());
+        let persons = before.filter(|session| matches!(session.principal, Principal::OrgUser(_)));
+        let before = persons.map(|session| session.key.clone());
         let work = work(move |tx| {
             let (access, id) = (access.clone(), id.clone());
-            let (identity, request) = (identity.clone(), request.clone());
-            Box::pin(async move { access.begin_person_in(tx, &id, &identity, &request).await })
+            let (identity, before, request) = (identity.clone(), before.clone(), request.clone());
+            Box::pin(
+                async move { access.begin_person_in(tx, &id, &identity, before.as_ref(), &request).await },
+            )
         });
         self.act(work).await?
     }

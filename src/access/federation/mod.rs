@@ -2,10 +2,12 @@
 //!
 //! What a sign-in is begun with is kept nowhere: it waits in a cookie of the browser that began it, sealed, so that the
 //! answer counts in that browser only, for the provider that was asked, and for a while. [`begin`] sends somebody to
-//! their provider, [`finish`] takes the answer, [`person`] finds or makes the person it proves; that the provider proves
+//! their provider, [`finish`] takes the answer, [`person`] finds or makes the person it proves, [`bind`] writes
+//! down which orgs a provider speaks for; that the provider proves
 //! anybody is [`crate::identity::oidc`]'s.
 
 mod begin;
+mod bind;
 mod finish;
 mod person;
 mod sign_out;
@@ -79,8 +81,31 @@ impl Federation {
         self.providers.iter().find(|provider| provider.id == id)
     }
 
-    /// Whether `provider`, by its id, speaks for the people of an org. One that is configured no longer speaks for none.
-    pub(super) fn speaks_for(&self, provider: &str, slug: &str, id: &str) -> bool {
-        self.provider(provider).is_some_and(|p| p.orgs.iter().any(|org| org == slug || org == id))
+    /// Whether one of the providers speaks for the people of all these orgs, by slug or id.
+    pub(super) fn speaks_for_all(&self, orgs: &[(String, String)]) -> bool {
+        self.providers.iter().any(|p| orgs.iter().all(|org| p.speaks_for(org)))
+    }
+
+    /// Whether any of the providers speaks for the people of one of these orgs.
+    pub(super) fn speaks_for_any(&self, orgs: &[(String, String)]) -> bool {
+        self.providers.iter().any(|p| orgs.iter().any(|org| p.speaks_for(org)))
+    }
+
+    /// Whether the provider of this issuer speaks for the people of an org. One that is configured no longer speaks for
+    /// none.
+    pub(super) fn speaks_for(&self, issuer: &str, org: &(String, String)) -> bool {
+        self.providers.iter().any(|p| p.provider.issuer() == issuer && p.speaks_for(org))
+    }
+}
+
+impl FederatedProvider {
+    /// Whether a first sign-in with this verified address makes a site admin.
+    fn makes_site_admin(&self, verified: Option<&str>) -> bool {
+        verified.is_some_and(|email| self.admin_emails.iter().any(|admin| admin == email))
+    }
+
+    /// `org`: its slug and its id.
+    fn speaks_for(&self, (slug, id): &(String, String)) -> bool {
+        self.orgs.iter().any(|org| org == slug || org == id)
     }
 }

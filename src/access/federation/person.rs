@@ -9,16 +9,23 @@ use crate::access::provision::{add_member, to_orgs_of};
 use crate::access::transaction::{ActError, Done};
 use crate::access::{Access, RequestInfo, entries, records};
 use crate::audit::entry::{Entry, Logs, Stage};
-use crate::domain::ids::{OrgId, OrgUserId, RequestId, SessionId};
-use crate::domain::{Event, Millis, OrgRole, Secret, email_key};
+use crate::domain::ids::{OrgId, OrgUserId, RequestId, SessionId, Subject};
+use crate::domain::{Event, Millis, OrgRole, Principal, RevokeReason, Secret, email_key};
 use crate::identity::SessionSecret;
 use crate::identity::oidc::Identity;
-use crate::store::{ChangeRecord, Effect, StoreError, Tx};
+use crate::store::{ChangeRecord, Effect, Row, StoreError, Tx};
 
 /// An org that a provider is bound to.
 struct Bound {
     id: OrgId,
     auto_add_new_users: bool,
+}
+
+/// A session that has begun.
+pub(super) struct BegunSession {
+    pub(super) cookie: Secret,
+    pub(super) expires_at: Millis,
+    pub(super) active: bool,
 }
 
 /// How a person came to be.
@@ -37,21 +44,32 @@ impl Found {
 }
 
 impl Access {
-    /// The transaction of a sign-in. A failure is an answer; nothing is written then.
+    /// The transaction of a sign-in. A failure is an answer; nothing is written then. `before`: the session that the
+    /// browser has so far, which is over with this one (S-17).
     pub(super) async fn begin_person_in(
         &self,
         tx: &mut Tx,
         provider: &str,
         identity: &Identity,
+        before: Option<&Subject>,
         request: &RequestInfo,
-    ) -> Result<Done<Result<(Secret, Millis), FederationError>>, ActError> {
+    ) -> Result<Done<Result<BegunSession, FederationError>>, ActError> {
         let asked = self.federation.provider(provider).ok_or(ActError::NotFound("provider"))?;
         let orgs = bound(tx, asked).await?;
         if orgs.is_empty() {
             return Ok(Done::unchanged(Err(FederationError::NoOrg)));
         }
         let now = tx.now().await?;
-        let Found { id, first, changes } = find(tx, asked, &orgs, identity).await?;
+        let Found { id, first, mut changes } = find(tx, asked, &orgs, identity).await?;
+        if let Some(before) = before {
+            let why = RevokeReason::Logout;
+            let over =
+                "UPDATE session SET ended_at = {now}, revoke_reason = $1 WHERE id = $2 AND ended_at IS NULL";
+            if tx.execute(over, &[why.as_str().into(), before.as_str().into()]).await? > 0 {
+                changes
+                    .push(ChangeRecord { effect: Effect::Ended(Some(why)), subjects: vec![before.clone()] });
+            }
+        }
         let session = SessionId::random();
         let secret = SessionSecret::generate().ok_or(ActError::Busy)?;
         let started_at = now.div_euclid(1000) * 1000;
@@ -84,7 +102,8 @@ impl Access {
             }
             to_orgs_of(tx, id.as_str(), &entry).await?;
         }
-        Ok(Done::changed(Ok((secret.into_secret(), expires_at)), changes))
+        let active = matches!(&facts.principal, Principal::OrgUser(user) if user.active);
+        Ok(Done::changed(Ok(BegunSession { cookie: secret.into_secret(), expires_at, active }), changes))
     }
 }
 
@@ -119,7 +138,7 @@ async fn find(
         .await?;
     if let Some(row) = known {
         let id = person_id(row.text(0)?)?;
-        let changed = update(tx, &id, identity, verified.as_deref()).await?;
+        let changed = update(tx, &asked.id, &id, identity, verified.as_deref()).await?;
         return Ok(if changed {
             Found::changed(id, None)
         } else {
@@ -132,7 +151,11 @@ async fn find(
     };
     let found = match waiting {
         Some(id) => {
-            update(tx, &id, identity, verified.as_deref()).await?;
+            update(tx, &asked.id, &id, identity, verified.as_deref()).await?;
+            if asked.makes_site_admin(verified.as_deref()) {
+                let sql = "UPDATE org_user SET site_admin = 1, active = 1 WHERE id = $1";
+                tx.execute(sql, &[id.as_str().into()]).await?;
+            }
             Found::changed(id, Some("linked"))
         }
         None => create(tx, asked, orgs, identity, verified.as_deref()).await?,
@@ -155,13 +178,14 @@ async fn find(
 /// Somebody who is there already: their name and address are those of now. Whether they were others before.
 async fn update(
     tx: &mut Tx,
+    provider: &str,
     id: &OrgUserId,
     identity: &Identity,
     verified: Option<&str>,
 ) -> Result<bool, StoreError> {
     tx.execute(
-        "UPDATE org_user_identity SET email = $1, last_sign_in_at = {now} WHERE org_user_id = $2",
-        &[identity.email.clone().unwrap_or_default().into(), id.as_str().into()],
+        "UPDATE org_user_identity SET email = $1, provider = $2, last_sign_in_at = {now} WHERE org_user_id = $3",
+        &[identity.email.clone().unwrap_or_default().into(), provider.into(), id.as_str().into()],
     )
     .await?;
     let row = tx
@@ -181,27 +205,25 @@ async fn update(
     Ok(true)
 }
 
-/// The one person with this address whom an operator has added and who has never signed in, unless they belong to an
-/// org that the provider doesn't speak for: somebody else's provider could take their place.
+/// The one person with this address whom an operator has added, who has never signed in and belongs to no org that the
+/// provider doesn't speak for: somebody else's provider could take their place.
 async fn waiting(tx: &mut Tx, orgs: &[Bound], email: &str) -> Result<Option<OrgUserId>, StoreError> {
-    let rows = tx
-        .rows(
-            "SELECT u.id FROM org_user u LEFT JOIN org_user_identity i ON i.org_user_id = u.id \
-             WHERE lower(u.email) = $1 AND i.org_user_id IS NULL",
-            &[email.into()],
-        )
-        .await?;
-    let [row] = rows.as_slice() else { return Ok(None) };
-    let id = person_id(row.text(0)?)?;
-    let memberships =
-        tx.rows("SELECT org_id FROM membership WHERE subject_id = $1", &[id.as_str().into()]).await?;
-    for membership in &memberships {
-        let org = membership.text(0)?;
-        if !orgs.iter().any(|bound| bound.id.as_str() == org) {
-            return Ok(None);
+    // Locked: an operator's command may be making them a member elsewhere, another provider's first sign-in be theirs.
+    let people = "SELECT id FROM org_user WHERE email = $1 ORDER BY id {for_update}";
+    let mut found = Vec::new();
+    for row in &tx.rows(people, &[email.into()]).await? {
+        let id = row.text(0)?;
+        let identity = "SELECT 1 FROM org_user_identity WHERE org_user_id = $1";
+        let signed_in = tx.row(identity, &[id.into()]).await?.is_some();
+        let memberships =
+            tx.rows("SELECT org_id FROM membership WHERE subject_id = $1", &[id.into()]).await?;
+        let within =
+            |row: &Row| row.text(0).is_ok_and(|org| orgs.iter().any(|bound| bound.id.as_str() == org));
+        if !signed_in && memberships.iter().all(within) {
+            found.push(person_id(id)?);
         }
     }
-    Ok(Some(id))
+    Ok(found.pop().filter(|_| found.is_empty()))
 }
 
 async fn create(
@@ -212,7 +234,7 @@ async fn create(
     verified: Option<&str>,
 ) -> Result<Found, ActError> {
     let id = OrgUserId::random();
-    let site_admin = verified.is_some_and(|email| asked.admin_emails.iter().any(|admin| admin == email));
+    let site_admin = asked.makes_site_admin(verified);
     let added: Vec<&Bound> = orgs.iter().filter(|org| org.auto_add_new_users).collect();
     let active = site_admin || !added.is_empty();
     let name = identity.name.as_deref().or(identity.email.as_deref()).unwrap_or(&identity.subject);

@@ -5,7 +5,7 @@ use crate::access::Parameters;
 use crate::access::federation::{FederationError, PersonSignedIn};
 use crate::console::pages::{ProfileOrg, ProfilePage, ProvidersPage, SignedOutPersonPage};
 use crate::console::text::visible;
-use crate::console::{Cookie, Frame, security_headers};
+use crate::console::{AmbiguousCookie, Cookie, Frame, own_cookie, redirect};
 use crate::control::ControlState;
 use crate::control::error::{ApiError, Fault};
 use crate::control::extract::Call;
@@ -53,17 +53,23 @@ pub(super) async fn providers(State(state): State<ControlState>, RawQuery(query)
     view::show_with(state.site, status, &shown)
 }
 
-/// `GET /auth/oidc/start/{provider}` → 302 to the provider.
+/// `GET /auth/oidc/start/{provider}` → 302 to the provider. Who is sent here by another site's page says so first, on a
+/// page of ours: nobody is signed in as somebody else behind their back.
 pub(super) async fn begin(
     State(state): State<ControlState>,
     Path(provider): Path<String>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
     call: Call,
 ) -> Result<Response, ApiError> {
+    if headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
+        let rest = query.map(|query| format!("?{query}")).unwrap_or_default();
+        return Ok(view::to(state.site, &format!("/auth/login{rest}")));
+    }
     let begun = state.access.begin_federated(&provider, asked(query).get("return_to")).await;
     let begun = begun.map_err(|error| call.fault(Fault::Federation(error)))?;
     let https = state.site.https;
-    let mut response = on(&state, StatusCode::FOUND, &begun.to);
+    let mut response = redirect(state.site, StatusCode::FOUND, &begun.to).into_response();
     if let Some(cookie) = Cookie::SignIn.set_for(https, &begun.cookie, begun.seconds) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
@@ -77,51 +83,28 @@ pub(super) async fn finish(
     headers: HeaderMap,
     call: Call,
 ) -> Response {
-    let answer = Parameters::read(query.unwrap_or_default().as_bytes());
-    let https = state.site.https;
-    let name = Cookie::SignIn.name(https);
-    let sealed = cookie(&headers, name);
-    let done = match sealed {
-        Err(()) => Err(FederationError::Expired),
-        Ok(sealed) => state.access.finish_federated(sealed, &answer, &call.caller.request).await,
+    let (answer, https) = (asked(query), state.site.https);
+    let cookies = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+    let done = match own_cookie(cookies, Cookie::SignIn.name(https)) {
+        Err(AmbiguousCookie) => Err(FederationError::Expired),
+        Ok(sealed) => {
+            let sealed = sealed.and_then(|sealed| std::str::from_utf8(sealed).ok());
+            let before = call.caller.known.as_ref().map(|known| known.session.as_ref());
+            state.access.finish_federated(sealed, &answer, before, &call.caller.request).await
+        }
     };
-    // Whatever came of it, it is over.
-    let over = Cookie::SignIn.clear(https);
+    // Whatever came of the sign-in, it is over; an answer that isn't its own ends none.
+    let over = !matches!(done, Err(FederationError::Expired));
     let (mut response, session) = match done {
         Ok(PersonSignedIn { cookie, seconds, return_to }) => {
             let to = return_to.as_deref().unwrap_or(HOME);
-            (on(&state, StatusCode::SEE_OTHER, to), Cookie::Person.set_for(https, &cookie, seconds))
+            (view::to(state.site, to), Cookie::Person.set_for(https, &cookie, seconds))
         }
         Err(error) => (call.fault(Fault::Federation(error)).into_response(), None),
     };
+    let over = if over { Cookie::SignIn.clear(https) } else { None };
     for cookie in [over, session].into_iter().flatten() {
         response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-    response
-}
-
-/// The one cookie of this name; `Err` for two that differ.
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, ()> {
-    let pairs = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut found = None;
-    for pair in pairs.flat_map(|value| value.split(';')) {
-        let Some(value) = pair.trim().strip_prefix(name).and_then(|rest| rest.strip_prefix('=')) else {
-            continue;
-        };
-        if found.is_some_and(|other| other != value) {
-            return Err(());
-        }
-        found = Some(value);
-    }
-    Ok(found)
-}
-
-/// On to another place; nothing of the request goes along.
-fn on(state: &ControlState, status: StatusCode, to: &str) -> Response {
-    let mut response = (status, security_headers(state.site.https, &[])).into_response();
-    match HeaderValue::from_str(to) {
-        Ok(to) => drop(response.headers_mut().insert(header::LOCATION, to)),
-        Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
     }
     response
 }

@@ -1,6 +1,6 @@
 //! The customers' people, for their site admins.
 
-use crate::access::PersonRecord;
+use crate::access::{PersonChange, PersonRecord};
 use crate::control::error::{ApiError, Fault};
 use crate::control::extract::{Call, Query};
 use crate::control::{ControlState, json};
@@ -15,7 +15,10 @@ use serde_json::{Value, json};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
-    active: bool,
+    #[serde(default)]
+    active: Option<bool>,
+    #[serde(default)]
+    site_admin: Option<bool>,
 }
 
 fn record(person: &PersonRecord) -> Value {
@@ -50,9 +53,17 @@ pub(super) async fn set(
 ) -> Result<Json<Value>, ApiError> {
     let missing = |_| call.fault(Fault::Act(crate::access::ActError::NotFound("person")));
     let person = OrgUserId::parse(&user).map_err(missing)?;
-    let Body { active } = call.body(&body)?;
+    let Body { active, site_admin } = call.body(&body)?;
+    if active.is_none() && site_admin.is_none() {
+        return Err(
+            call.fault(Fault::Body("say what is to change: `active`, `site_admin` or both".to_owned()))
+        );
+    }
     let (access, request) = (&state.access, &call.caller.request);
-    let done = access.set_active(call.permit()?, call.known()?, person, active, request).await;
+    let change = PersonChange { active, site_admin };
+    let done = access.change_person(call.permit()?, call.known()?, person, change, request).await;
     let done = call.act(done)?;
-    Ok(Json(json!({ "id": done.id, "active": done.active, "ended": done.ended })))
+    Ok(Json(json!({
+        "id": done.id, "active": done.active, "site_admin": done.site_admin, "ended": done.ended,
+    })))
 }

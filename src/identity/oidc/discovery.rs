@@ -27,7 +27,6 @@ pub(super) struct Discovered {
     pub(super) authorization: Url,
     pub(super) token: Url,
     pub(super) userinfo: Option<Url>,
-    jwks: Url,
     /// The secret goes into the body instead of `Authorization`: the provider takes it nowhere else.
     pub(super) secret_in_body: bool,
     /// Every answer carries `iss` (RFC 9207 §3).
@@ -53,22 +52,7 @@ pub(super) async fn discover(client: &Client, issuer: &str) -> Result<Discovered
         secret_in_body: takes("client_secret_post") && !takes("client_secret_basic"),
         answers_name_issuer: document.authorization_response_iss_parameter_supported,
         keys: keys(client, &jwks).await?,
-        jwks,
     })
-}
-
-impl Discovered {
-    /// The same with the keys of now.
-    pub(super) async fn with_new_keys(&self, client: &Client) -> Result<Self, ProviderError> {
-        Ok(Self {
-            keys: keys(client, &self.jwks).await?,
-            authorization: self.authorization.clone(),
-            token: self.token.clone(),
-            userinfo: self.userinfo.clone(),
-            jwks: self.jwks.clone(),
-            ..*self
-        })
-    }
 }
 
 async fn keys(client: &Client, at: &Url) -> Result<JwkSet, FetchError> {

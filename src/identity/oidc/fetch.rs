@@ -79,7 +79,10 @@ pub(super) async fn json<T: DeserializeOwned>(
     if !status.is_success() {
         return Err(FetchError::Status { what, status: status.as_u16(), error: error_code(&bytes) });
     }
-    serde_json::from_slice(&bytes).map_err(|e| FetchError::Unusable { what, why: e.to_string() })
+    // Not the message itself, which quotes what stands there: it may be a token.
+    let why =
+        |e: serde_json::Error| format!("{:?} at line {}, column {}", e.classify(), e.line(), e.column());
+    serde_json::from_slice(&bytes).map_err(|e| FetchError::Unusable { what, why: why(e) })
 }
 
 /// `error` of an OAuth answer, if it looks like one: whatever else stands there may be anything.

@@ -27,6 +27,8 @@ use url::Url;
 const KEPT: Duration = Duration::from_secs(3_600);
 /// For this long a provider that couldn't be reached isn't asked again.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
+/// All that is asked of a provider for one sign-in takes no longer: the browser's request has an end too.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// What is asked for (requirements §6).
 const SCOPE: &str = "openid profile email";
 /// The longest name of a person, in characters.
@@ -108,6 +110,12 @@ pub enum ProviderError {
     /// It couldn't be reached a moment ago.
     #[error("the provider couldn't be reached a moment ago")]
     LeftAlone,
+    /// It takes too long.
+    #[error("the provider takes too long")]
+    TooLate,
+    /// It doesn't know this gateway, or not by this secret (RFC 6749 §5.2).
+    #[error("the provider doesn't take this gateway's secret: {0}")]
+    Client(#[source] FetchError),
     /// There is no ID token, or one that doesn't count.
     #[error("the provider's answer proves nobody: {0}")]
     IdToken(#[from] IdTokenFault),
@@ -152,6 +160,12 @@ impl Provider {
         Ok(Self { settings, client: fetch::client()?, seen: Mutex::default() })
     }
 
+    /// As it calls itself.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.settings.issuer
+    }
+
     /// Where the browser goes to sign in.
     ///
     /// # Errors
@@ -189,6 +203,11 @@ impl Provider {
     /// # Errors
     /// [`ProviderError`].
     pub async fn redeem(&self, answered: &Answered<'_>, now: Millis) -> Result<Identity, ProviderError> {
+        let redeemed = tokio::time::timeout(PATIENCE, self.redeemed(answered, now));
+        redeemed.await.unwrap_or(Err(ProviderError::TooLate))
+    }
+
+    async fn redeemed(&self, answered: &Answered<'_>, now: Millis) -> Result<Identity, ProviderError> {
         self.is_of(answered.issuer).await?;
         let discovered = self.discovered().await?;
         let tokens = self.tokens(&discovered, answered).await?;
@@ -201,9 +220,9 @@ impl Provider {
             now,
         };
         let proved = match id_token::prove(&id_token, &discovered.keys, &expected) {
-            // Perhaps a key that it has had for less than an hour.
-            Err(IdTokenFault::UnknownKey) => {
-                let renewed = self.with_new_keys(&discovered).await?;
+            // Perhaps a key that it has had for less than an hour, under a new name or an old one.
+            Err(IdTokenFault::UnknownKey | IdTokenFault::Signature) => {
+                let renewed = self.anew(&discovered).await?;
                 id_token::prove(&id_token, &renewed.keys, &expected)?
             }
             proved => proved?,
@@ -219,6 +238,9 @@ impl Provider {
     ) -> Result<Tokens, ProviderError> {
         let request = self.token_request(discovered, answered);
         fetch::json("the provider's token endpoint", request).await.map_err(|error| match error {
+            FetchError::Status { error: Some(ref code), .. } if code == "invalid_client" => {
+                ProviderError::Client(error)
+            }
             FetchError::Status { status: 400..=403, .. } => ProviderError::Code(error),
             error => ProviderError::Fetch(error),
         })
@@ -301,9 +323,13 @@ impl Provider {
         }
     }
 
-    async fn with_new_keys(&self, before: &Discovered) -> Result<Arc<Discovered>, ProviderError> {
+    /// What the provider publishes now, unless that was asked since `before` was.
+    async fn anew(&self, before: &Arc<Discovered>) -> Result<Arc<Discovered>, ProviderError> {
         let mut seen = self.seen.lock().await;
-        Ok(seen.keep(before.with_new_keys(&self.client).await?))
+        match &seen.discovered {
+            Some((kept, _)) if !Arc::ptr_eq(kept, before) => Ok(kept.clone()),
+            _ => Ok(seen.keep(discovery::discover(&self.client, &self.settings.issuer).await?)),
+        }
     }
 }
 

@@ -1,13 +1,19 @@
 //! Keeping passwords: argon2id (RFC 9106), a bounded number at once, so that a flood of sign-ins takes a bounded
 //! amount of memory, and by threads that let everything else go first.
 
-use super::threads::{Memory, Threads};
 use crate::domain::Secret;
-use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version};
+use parking_lot::Mutex;
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
 use tokio::sync::oneshot;
 
 /// KiB of memory for one hash: 46 MiB with one pass and one lane (OWASP, ASVS appendix C).
@@ -41,11 +47,15 @@ pub struct Verdict {
     pub weaker: bool,
 }
 
+/// What one of the threads is to do.
+type Job = Box<dyn FnOnce() + Send>;
+
 /// Hashes and compares. Cheap to clone.
 #[derive(Clone)]
 pub struct Hasher {
-    /// Each takes 46 MiB and a core while it hashes.
-    threads: Arc<Threads>,
+    /// To the threads, of which each takes 46 MiB and a core while it hashes; the jobs wait in the order of asking. The
+    /// threads live as long as somebody can send.
+    jobs: Sender<Job>,
     /// Those that hash or wait.
     inside: Arc<AtomicUsize>,
     most: usize,
@@ -72,11 +82,17 @@ impl Hasher {
     /// `at_once`: how many are hashed at the same time, each with 46 MiB.
     #[must_use]
     pub fn new(at_once: NonZeroUsize) -> Self {
-        Self {
-            threads: Arc::new(Threads::start(at_once)),
-            inside: Arc::default(),
-            most: at_once.get() + QUEUE,
+        let (jobs, waiting) = channel();
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..at_once.get() {
+            let waiting = waiting.clone();
+            let started =
+                std::thread::Builder::new().name("password".to_owned()).spawn(move || work(&waiting));
+            if let Err(error) = started {
+                tracing::error!(error = &error as &dyn std::error::Error, "no thread to hash passwords");
+            }
         }
+        Self { jobs, inside: Arc::default(), most: at_once.get() + QUEUE }
     }
 
     /// Takes a place, for who has to know *before* something is written down that the password will be looked at.
@@ -97,18 +113,11 @@ impl Hasher {
     /// # Errors
     /// [`HashError`].
     pub async fn hash(&self, password: Secret) -> Result<String, HashError> {
-        let hashed = self.enter()?.run(move |memory| {
+        let hashed = self.enter()?.run(move || {
             let mut salt = [0_u8; 16];
             aws_lc_rs::rand::fill(&mut salt).map_err(|_| HashError::Failed("no random bytes".to_owned()))?;
-            let kept = PasswordHash {
-                algorithm: Algorithm::Argon2id.ident(),
-                version: Some(Version::V0x13.into()),
-                params: ParamsString::try_from(&today()?).map_err(failed)?,
-                salt: Some(Salt::new(&salt).map_err(failed)?),
-                hash: None,
-            };
-            let output = output(memory, &password, &kept, Params::DEFAULT_OUTPUT_LEN)?;
-            Ok(PasswordHash { hash: Some(output), ..kept }.to_string())
+            let hashed = today()?.hash_password_with_salt(password.expose().as_bytes(), &salt);
+            hashed.map(|hash| hash.to_string()).map_err(failed)
         });
         hashed.await
     }
@@ -120,11 +129,13 @@ impl Place {
     /// # Errors
     /// [`HashError::Failed`].
     pub async fn verify(self, password: Secret, phc: Option<String>) -> Result<Verdict, HashError> {
-        let verdict = self.run(move |memory| {
+        let verdict = self.run(move || {
             let kept = PasswordHash::new(phc.as_deref().unwrap_or(NOBODY)).map_err(failed)?;
-            let hash = kept.hash.as_ref().ok_or_else(|| failed("it has no output"))?;
-            // Outputs are compared in constant time.
-            let right = output(memory, &password, &kept, hash.len())? == *hash && phc.is_some();
+            let right = match today()?.verify_password(password.expose().as_bytes(), &kept) {
+                Ok(()) => phc.is_some(),
+                Err(argon2::password_hash::Error::PasswordInvalid) => false,
+                Err(error) => return Err(failed(error)),
+            };
             let cost = Params::try_from(&kept).map_err(failed)?;
             let ours = kept.algorithm.as_str() == Algorithm::Argon2id.as_str();
             let weaker =
@@ -136,44 +147,53 @@ impl Place {
 
     async fn run<T: Send + 'static>(
         self,
-        work: impl FnOnce(&mut Memory) -> Result<T, HashError> + Send + 'static,
+        work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, HashError> {
         let Self { hasher, counted } = self;
         let (tell, told) = oneshot::channel();
-        let job = move |memory: &mut Memory| {
+        let job = move || {
             // Nobody may wait for it any more.
             if !tell.is_closed() {
-                let done = work(memory);
+                let done = work();
                 drop(counted);
                 drop(tell.send(done));
             }
         };
-        hasher.threads.run(Box::new(job));
+        hasher.jobs.send(Box::new(job)).map_err(failed)?;
         told.await.map_err(failed)?
     }
 }
 
-fn today() -> Result<Params, HashError> {
-    Params::new(MEMORY, PASSES, 1, None).map_err(failed)
+/// What a thread does all its life. A new one for each hash would be owed a slice of the core right away, and take it
+/// before those that could run already.
+fn work(waiting: &Mutex<Receiver<Job>>) {
+    step_back();
+    loop {
+        // The lock is given back before the job is done.
+        let job = waiting.lock().recv();
+        let Ok(job) = job else { return };
+        // So is one that has slept: it lets the others go first.
+        std::thread::yield_now();
+        // Who waits for it is told that it failed; the thread is needed by those behind it.
+        if catch_unwind(AssertUnwindSafe(job)).is_err() {
+            tracing::error!("hashing a password panicked");
+        }
+    }
 }
 
-/// What `password` comes to by the algorithm, cost and salt of `kept`, `length` bytes of it.
-fn output(
-    memory: &mut Memory,
-    password: &Secret,
-    kept: &PasswordHash,
-    length: usize,
-) -> Result<Output, HashError> {
-    let algorithm = Algorithm::try_from(kept.algorithm.as_str()).map_err(failed)?;
-    let version = kept.version.map_or(Ok(Version::default()), Version::try_from).map_err(failed)?;
-    let params = Params::try_from(kept).map_err(failed)?;
-    let salt = kept.salt.as_ref().ok_or_else(|| failed("it has no salt"))?;
-    let blocks = memory.blocks(params.block_count());
-    let argon2 = Argon2::new(algorithm, version, params);
-    let mut out = [0_u8; Output::MAX_LENGTH];
-    let out = out.get_mut(..length).ok_or_else(|| failed("its output is too long"))?;
-    argon2.hash_password_into_with_memory(password.expose().as_bytes(), salt, out, blocks).map_err(failed)?;
-    Output::new(out).map_err(failed)
+/// Puts the calling thread behind everything else (`SCHED_IDLE`, sched(7)): it has cores that nobody wants, is put off
+/// at once when a request comes, and gets a few thousandths of a core that is never idle. A low priority by `nice(2)`
+/// isn't enough: a thread keeps the core for a slice of a few milliseconds, whatever its priority.
+fn step_back() {
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    if let Err(error) = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle) {
+        tracing::debug!(?error, "a thread's scheduling can't be changed");
+    }
+}
+
+fn today() -> Result<Argon2<'static>, HashError> {
+    let params = Params::new(MEMORY, PASSES, 1, None).map_err(failed)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
 fn failed(error: impl std::fmt::Display) -> HashError {
@@ -183,8 +203,6 @@ fn failed(error: impl std::fmt::Display) -> HashError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use argon2::PasswordHasher as _;
-    use std::sync::mpsc::channel;
 
     fn hasher(at_once: usize) -> Hasher {
         Hasher::new(NonZeroUsize::new(at_once).unwrap())
@@ -207,27 +225,6 @@ mod tests {
         let old = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let old = old.hash_password_with_salt(b"an older password", &[3; 16]).unwrap().to_string();
         assert_eq!(verify("an older password", &old).await, Verdict { right: true, weaker: true });
-    }
-
-    /// Memory that has been used gives the same hashes as new one, also of another size.
-    #[tokio::test]
-    async fn what_a_hash_leaves_behind_changes_no_other() {
-        let hasher = hasher(1);
-        for cost in [8_192, 47_104, 16, 8_192] {
-            let params = Params::new(cost, 1, 1, None).unwrap();
-            let fresh = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-            let fresh = fresh.hash_password_with_salt(b"a password", &[7; 16]).unwrap().to_string();
-            let right = async |password: &str| {
-                hasher
-                    .enter()
-                    .unwrap()
-                    .verify(Secret::new(password), Some(fresh.clone()))
-                    .await
-                    .unwrap()
-                    .right
-            };
-            assert!(right("a password").await && !right("another password").await, "{cost}");
-        }
     }
 
     #[tokio::test]
@@ -260,7 +257,7 @@ mod tests {
     async fn beyond_the_queue_it_says_so() {
         let hasher = hasher(1);
         let (release, held) = channel::<()>();
-        let holder = hasher.enter().unwrap().run(move |_| Ok(held.recv()));
+        let holder = hasher.enter().unwrap().run(move || Ok(held.recv()));
         let wait = async |n: usize| hasher.enter()?.verify(Secret::new(n.to_string()), None).await;
         let mut waiting: Vec<_> = (0..QUEUE).map(|n| Box::pin(wait(n))).collect();
         let mut holder = Box::pin(holder);
@@ -280,7 +277,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_fails_its_own_only() {
         let hasher = hasher(1);
-        let panicked = hasher.enter().unwrap().run::<()>(|_| panic!("on purpose")).await;
+        let panicked = hasher.enter().unwrap().run::<()>(|| panic!("on purpose")).await;
         assert!(matches!(panicked, Err(HashError::Failed(_))));
         assert!(!hasher.enter().unwrap().verify(Secret::new("x"), None).await.unwrap().right);
         assert_eq!(hasher.inside.load(Relaxed), 0);
@@ -290,10 +287,10 @@ mod tests {
     async fn who_leaves_isnt_hashed_for() {
         let hasher = hasher(1);
         let (release, held) = channel::<()>();
-        let mut holder = Box::pin(hasher.enter().unwrap().run(move |_| Ok(held.recv())));
+        let mut holder = Box::pin(hasher.enter().unwrap().run(move || Ok(held.recv())));
         assert!(futures_util::poll!(&mut holder).is_pending());
         let (tell, told) = channel::<()>();
-        let mut gone = Box::pin(hasher.enter().unwrap().run(move |_| Ok(tell.send(()))));
+        let mut gone = Box::pin(hasher.enter().unwrap().run(move || Ok(tell.send(()))));
         assert!(futures_util::poll!(&mut gone).is_pending());
         drop((gone, release));
         holder.await.unwrap().unwrap_err();

@@ -6,7 +6,6 @@
 mod blocklist;
 mod hasher;
 mod rules;
-mod threads;
 
 pub use hasher::{HashError, Hasher, Place, Verdict};
 pub use rules::{PasswordFault, PasswordRules, Whose};

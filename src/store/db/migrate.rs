@@ -30,9 +30,16 @@ pub(super) const ORDINARY: [&str; 19] = [
     "audit_delivery",
     "audit_delivery_lease",
 ];
-/// Also taken away: a gateway that left, what has been sequenced, codes that nobody can redeem any more, failures that are long past.
-pub(super) const PASSING: [&str; 5] =
-    ["gateway_lease", "audit_pending", "audit_notice", "sign_in_failure", "authorization_code"];
+/// Also taken away: a gateway that left, what has been sequenced, codes that nobody can redeem any more, failures that are long past,
+/// orgs that a provider speaks for no longer.
+pub(super) const PASSING: [&str; 6] = [
+    "gateway_lease",
+    "audit_pending",
+    "audit_notice",
+    "sign_in_failure",
+    "authorization_code",
+    "provider_org",
+];
 /// Added to and read, never changed.
 pub(super) const LOGS: [&str; 5] =
     ["org_audit", "platform_audit", "audit_leaf", "audit_node", "audit_checkpoint"];

@@ -131,14 +131,20 @@ async fn s_45_a_provider_speaks_for_its_orgs_only() {
     let forger = Forger::start().await;
     let door = door(&forger).await;
     let globex = globex(&door, false).await;
+    // One address in two orgs that no provider speaks for together: two people, of whom each provider finds its own.
     let both = "both@acme.example";
     let id = added(&door, both, &door.org, OrgRole::Viewer).await;
-    assert_eq!(added(&door, both, &globex, OrgRole::Owner).await, id);
+    let elsewhere = added(&door, both, &globex, OrgRole::Owner).await;
+    assert_ne!(elsewhere, id);
     let other = added(&door, "other@globex.example", &globex, OrgRole::Owner).await;
-    let me = person(&door, &forger, |t| t.person("one", both)).await;
-    is_new(&me, &[&id, &other], "a member of both orgs");
     let me = person(&door, &forger, |t| t.person("two", "other@globex.example")).await;
-    is_new(&me, &[&id, &other], "a member of the other org");
+    is_new(&me, &[&id, &elsewhere, &other], "a member of the other org");
+    let me = person(&door, &forger, |t| t.person("one", both)).await;
+    assert_eq!(me["id"], id, "{me}");
+    assert_eq!(me["orgs"], json!([{ "org_id": door.org, "role": "viewer" }]), "{me}");
+    // An operator's command finds each where their provider speaks, and nobody else's.
+    assert_eq!(added(&door, both, &door.org, OrgRole::Viewer).await, id);
+    assert_eq!(added(&door, both, &globex, OrgRole::Owner).await, elsewhere);
 }
 
 #[tokio::test]

@@ -106,8 +106,21 @@ async fn s_22_a_sign_in_returns_to_a_path_of_this_gateway() {
         let query =
             url::form_urlencoded::Serializer::new(String::new()).append_pair("return_to", asked).finish();
         let begun = visitor.begin(&format!("acme?{query}")).await;
-        let answer = visitor.back_with(&begun, &forger, forger.right(begun.nonce())).await.expect(303);
+        let token = forger.right(begun.nonce()).person("admin", "admin@acme.example");
+        let answer = visitor.back_with(&begun, &forger, token).await.expect(303);
         assert_eq!(answer.header("location"), to, "{asked}");
+    }
+    // Who isn't active has nothing there, and is told so.
+    let mut visitor = Visitor::at(&door);
+    let begun = visitor.begin("acme?return_to=/api/v1/cameras").await;
+    let answer = visitor.back_with(&begun, &forger, forger.right(begun.nonce())).await.expect(303);
+    assert_eq!(answer.header("location"), "/profile");
+    // Another site's page sends nobody to their provider behind their back.
+    for (site, to) in [("cross-site", "/auth/login?return_to=/a"), ("same-site", &forger.issuer)] {
+        let headers = [("sec-fetch-site", site)];
+        let answer = Visitor::at(&door).send("GET", "/auth/oidc/start/acme?return_to=/a", &headers).await;
+        assert!(answer.header("location").starts_with(to), "{site}: {answer}");
+        assert_eq!(answer.headers.contains_key("set-cookie"), site == "same-site", "{answer}");
     }
 }
 

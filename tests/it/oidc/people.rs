@@ -1,9 +1,11 @@
 //! Site admins administer the people of their provider: deactivated, somebody is out with their very next request.
 
 use super::{OURS, Visitor, door, entries, provider};
+use crate::records_restored::door_with;
 use crate::support::idp::Forger;
-use crate::support::{Answer, Door};
+use crate::support::{Answer, Door, eventually, postgres};
 use drawbridge::access::NewPerson;
+use drawbridge::config::OidcProvider;
 use drawbridge::domain::OrgRole;
 use serde_json::json;
 
@@ -99,4 +101,94 @@ async fn a_site_admin_administers_the_people_of_the_own_provider() {
     new.get("/api/v1/users").await.expect(403);
     set(&mut new, &own, false).await.expect(403);
     admin.me().await.expect(200);
+}
+
+/// Whom an operator has added becomes a site admin at the first sign-in like anybody; and one makes another.
+#[tokio::test]
+async fn a_site_admin_makes_another_and_takes_it_back() {
+    let forger = Forger::start().await;
+    let door = door(&forger).await;
+    let person = NewPerson { email: ADMIN.to_owned(), display_name: ADMIN.to_owned() };
+    door.access().provision_org_user(person, door.org.clone(), OrgRole::Owner).await.expect("a person");
+    let mut admin = signed_in(&door, "acme", &forger, ADMIN).await;
+    assert_eq!(admin.me().await.expect(200).json["site_admin"], true);
+    let mut other = signed_in(&door, "acme", &forger, "new@acme.example").await;
+    let listed = admin.get("/api/v1/users").await.expect(200);
+    let path = format!("/api/v1/users/{}", listed.text("/items/0/id"));
+    let mut change = async |body| admin.send_body("PATCH", &path, &OURS, Some(body)).await;
+    change(json!({})).await.problem(422, "INVALID_BODY");
+    change(json!({ "active": true, "site_admin": true })).await.expect(200);
+    other.get("/api/v1/users").await.expect(200);
+    change(json!({ "site_admin": false })).await.expect(200);
+    other.get("/api/v1/users").await.expect(403);
+    other.me().await.expect(200);
+}
+
+/// Of two who deactivate each other at once, one is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn site_admins_who_deactivate_each_other_leave_one() {
+    let server = postgres::shared();
+    let database = server.database();
+    let forger = Forger::start().await;
+    let door = door_with(server, &database, |config| {
+        let mut known = provider(config, "acme", &forger.issuer);
+        known.admin_emails.push("second@acme.example".to_owned());
+        config.oidc.providers = vec![known];
+    })
+    .await;
+    let mut one = signed_in(&door, "acme", &forger, ADMIN).await;
+    let mut two = signed_in(&door, "acme", &forger, "second@acme.example").await;
+    let [first, second] = [one.me().await, two.me().await].map(|me| me.expect(200).text("/id").to_owned());
+    let (a, b) = tokio::join!(set(&mut one, &second, false), set(&mut two, &first, false));
+    let done = [&a, &b].iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(done, 1, "{a} {b}");
+}
+
+/// What the configuration takes from a provider is closed to its people, on gateways that run already too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_org_that_is_taken_from_a_provider_is_closed_to_its_people() {
+    let server = postgres::shared();
+    let database = server.database();
+    let forger = Forger::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let bound = async |orgs: &[&str]| {
+        door_with(server, &database, |config| {
+            config.data.master_key_file = folder.path().join("master.key");
+            let orgs = orgs.iter().map(|org| (*org).to_owned()).collect();
+            let known = provider(config, "acme", &forger.issuer);
+            config.oidc.providers = vec![OidcProvider { orgs, ..known }];
+        })
+        .await
+    };
+    let door = bound(&["acme"]).await;
+    let person = NewPerson { email: VIEWER.to_owned(), display_name: VIEWER.to_owned() };
+    door.access().provision_org_user(person, door.org.clone(), OrgRole::Viewer).await.expect("a person");
+    let mut viewer = signed_in(&door, "acme", &forger, VIEWER).await;
+    viewer.get("/api/v1/cameras").await.expect(200);
+    let _other = bound(&["globex"]).await;
+    eventually("the org is closed to them", async || {
+        let mut viewer = Visitor { cookies: viewer.cookies.clone(), ..Visitor::at(&door) };
+        (viewer.get("/api/v1/cameras").await.status != 200).then_some(())
+    })
+    .await;
+    assert_eq!(viewer.me().await.expect(200).json["orgs"], json!([]));
+    // Given back, it is open again: nothing was lost.
+    let _again = bound(&["acme", "globex"]).await;
+    eventually("the org is open again", async || {
+        let mut viewer = Visitor { cookies: viewer.cookies.clone(), ..Visitor::at(&door) };
+        (viewer.get("/api/v1/cameras").await.status == 200).then_some(())
+    })
+    .await;
+}
+
+/// Who signs in again leaves no session behind in that browser.
+#[tokio::test]
+async fn s_17_a_second_sign_in_ends_the_first() {
+    let forger = Forger::start().await;
+    let door = door(&forger).await;
+    let mut visitor = signed_in(&door, "acme", &forger, ADMIN).await;
+    let mut before = Visitor { cookies: visitor.cookies.clone(), ..Visitor::at(&door) };
+    visitor.sign_in(&forger, |token| token.person(ADMIN, ADMIN)).await.expect(303);
+    visitor.me().await.expect(200);
+    before.me().await.expect(401);
 }

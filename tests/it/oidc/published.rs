@@ -59,7 +59,7 @@ async fn s_43_what_the_token_endpoint_answers() {
     let error = |error: &str| json!({ "error": error }).to_string();
     for (status, body, expected) in [
         (StatusCode::BAD_REQUEST, error("invalid_grant"), (401, "SIGN_IN_FAILED")),
-        (StatusCode::UNAUTHORIZED, error("invalid_client"), (401, "SIGN_IN_FAILED")),
+        (StatusCode::UNAUTHORIZED, error("invalid_client"), (502, "PROVIDER_UNREACHABLE")),
         (StatusCode::INTERNAL_SERVER_ERROR, "oops".to_owned(), (502, "PROVIDER_UNREACHABLE")),
         (StatusCode::SERVICE_UNAVAILABLE, String::new(), (502, "PROVIDER_UNREACHABLE")),
         (StatusCode::FOUND, String::new(), (502, "PROVIDER_UNREACHABLE")),
@@ -96,6 +96,14 @@ async fn s_43_keys_are_read_anew_once_for_one_that_is_unknown() {
     assert_eq!(sign_in(|t| t).await, (303, 1), "the first reads them");
     assert_eq!(sign_in(|t| t).await, (303, 0));
     assert_eq!(sign_in(|t| t.header("kid", "another")).await, (401, 1));
+    // Another key under the old one's id is looked for too: a signature that doesn't fit may be a new key's.
+    {
+        let mut script = forger.script();
+        script.signer = Signer::Second;
+        script.keys = json!({ "keys": [Signer::Second.jwk()] });
+        script.keys["keys"][0]["kid"] = "first".into();
+    }
+    assert_eq!(sign_in(|t| t.header("kid", "first")).await, (303, 1), "the id goes over to another key");
     forger.rotate();
     assert_eq!(sign_in(|t| t).await, (303, 1), "the new key");
     assert_eq!(sign_in(|t| t).await, (303, 0));

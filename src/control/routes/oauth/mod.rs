@@ -6,7 +6,7 @@ pub(super) mod metadata;
 pub(super) mod token;
 
 use crate::access::{OAuthError, Parameters};
-use crate::console::Site;
+use crate::console::{Site, redirect};
 use crate::control::error::{ApiError, Fault};
 use crate::control::extract::Call;
 use axum::body::Body;
@@ -21,13 +21,7 @@ fn html(page: http::Response<String>) -> Response {
 
 /// On to another place; nothing of the request goes along.
 fn on(site: Site, status: StatusCode, to: &str) -> Response {
-    let headers = crate::console::security_headers(site.https, &[]);
-    let mut response = (status, headers).into_response();
-    match HeaderValue::from_str(to) {
-        Ok(to) => drop(response.headers_mut().insert(header::LOCATION, to)),
-        Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
-    }
-    response
+    html(redirect(site, status, to))
 }
 
 /// The form of a request of a client: `application/x-www-form-urlencoded`, each parameter once.
