@@ -52,7 +52,7 @@ struct Round {
 }
 
 async fn measure(options: &Options) {
-    let pinned = pin_self(OTHER_CORE);
+    let pinned = options.pinned && pin_self(OTHER_CORE);
     let cores = if pinned { "the gateway on a core of its own, one worker" } else { "not pinned" };
     println!("{}; {cores}", machine::name());
     let (_stub, upstream) = start_stub(pinned);

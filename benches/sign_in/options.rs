@@ -18,12 +18,14 @@ pub(crate) struct Options {
     pub(crate) window: Duration,
     /// How many try to sign in at once.
     pub(crate) connections: usize,
+    /// The gateway has a core of its own, and no other.
+    pub(crate) pinned: bool,
 }
 
 impl Options {
     /// `None`: neither a bench run nor a role of one.
     pub(crate) fn read(mut args: impl Iterator<Item = String>) -> Option<Role> {
-        let mut options = Self { rounds: 3, window: Duration::from_secs(3), connections: 128 };
+        let mut options = Self { rounds: 3, window: Duration::from_secs(3), connections: 128, pinned: true };
         let mut is_bench = false;
         while let Some(arg) = args.next() {
             let mut value = || args.next().unwrap_or_else(|| panic!("`{arg}` needs a value"));
@@ -35,7 +37,8 @@ impl Options {
                     options.window = Duration::from_secs_f64(value().parse().expect("a number of seconds"));
                 }
                 "--connections" => options.connections = value().parse().expect("a number of connections"),
-                other => panic!("`{other}` is none of --rounds, --seconds, --connections"),
+                "--not-pinned" => options.pinned = false,
+                other => panic!("`{other}` is none of --rounds, --seconds, --connections, --not-pinned"),
             }
         }
         is_bench.then_some(Role::Measure(options))
